@@ -1,0 +1,16 @@
+"""The only source of chance: random ids and tokens."""
+
+from __future__ import annotations
+
+import secrets
+import uuid
+
+
+def new_uuid() -> str:
+    """A random UUID as text (request ids, error ids)."""
+    return str(uuid.uuid4())
+
+
+def new_token(size: int = 32) -> str:
+    """A URL-safe secret of `size` random bytes."""
+    return secrets.token_urlsafe(size)

@@ -1,0 +1,39 @@
+"""What a service is to the hall: a name, RPC servicers, tasks, perhaps an HTTP app. And what the hall gives it: ports."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from orion.platform.clock import Clock
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Everything a service may touch of the machine. Chosen once, in orion.app.profiles."""
+
+    clock: Clock
+    bus: Any            # orion.platform.bus.port.Bus
+    store: Any          # orion.platform.store.port.Store (for transact)
+    database: Any       # orion.platform.store.port.Database: sessions with SQL for queries.py
+    cache: Any          # orion.platform.cache.port.Cache
+    directory: Any      # orion.platform.rpc: channels to other services by name
+    verifier: Any       # orion.platform.auth.Verifier
+    settings: Any       # orion.platform.config.Settings: `settings.section("rfq", RfqConfig)`
+    telemetry: Any      # orion.platform.telemetry
+
+
+@dataclass
+class Module:
+    """A built service. `rpc`: pairs (add_…Servicer_to_server, servicer). `tasks` run until cancelled; one that returns or raises ends the
+    process, and the supervisor brings it back. `ready` gives None, or the reason why not yet.
+    """
+
+    name: str
+    rpc: list[tuple[Callable[..., None], Any]] = field(default_factory=list)
+    tasks: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
+    ready: Callable[[], str | None] = lambda: None
+    http: Any | None = None      # an ASGI app (bff) …
+    stream: Any | None = None    # … or a picows listener factory (edge)
+    rpc_interceptors: list[Any] = field(default_factory=list)

@@ -1,0 +1,51 @@
+"""Projections: pure event → row operations, written with the checkpoint in one transaction, rebuildable into a shadow and compared.
+
+This file holds the agreement that services write against.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from orion.platform.bus.port import Record
+
+
+@dataclass(frozen=True, slots=True)
+class Upsert:
+    """Inserts the row or changes these columns of it. `key` must hold tenant and the rest of the primary key.
+
+    `add` increments (commutes: topics have no order among each other); `values` overwrite; `once` is set only on insert;
+    `least`/`greatest` keep the smaller or larger of old and new.
+    """
+
+    table: str
+    key: Mapping[str, Any]
+    values: Mapping[str, Any] = field(default_factory=dict)
+    add: Mapping[str, int] = field(default_factory=dict)
+    once: Mapping[str, Any] = field(default_factory=dict)
+    least: Mapping[str, Any] = field(default_factory=dict)
+    greatest: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Removes the row with this key, if there is one."""
+
+    table: str
+    key: Mapping[str, Any]
+
+
+RowOperation = Upsert | Delete
+
+
+class Projection(Protocol):
+    """A read model. `rows` is pure: the same record gives the same operations."""
+
+    name: str                   # the read model's name, "rm_rfq_blotter": also the consumer group
+    service: str                # the PostgreSQL schema
+    topics: tuple[str, ...]
+    tables: tuple[str, ...]
+
+    def rows(self, record: Record) -> Sequence[RowOperation]: ...

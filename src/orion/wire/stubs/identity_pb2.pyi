@@ -1,0 +1,57 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class WatchRevocationsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class Revocation(_message.Message):
+    __slots__ = ("session_id", "subject", "at_us")
+    SESSION_ID_FIELD_NUMBER: _ClassVar[int]
+    SUBJECT_FIELD_NUMBER: _ClassVar[int]
+    AT_US_FIELD_NUMBER: _ClassVar[int]
+    session_id: str
+    subject: str
+    at_us: int
+    def __init__(self, session_id: _Optional[str] = ..., subject: _Optional[str] = ..., at_us: _Optional[int] = ...) -> None: ...
+
+class Revocations(_message.Message):
+    __slots__ = ("items", "snapshot")
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    SNAPSHOT_FIELD_NUMBER: _ClassVar[int]
+    items: _containers.RepeatedCompositeFieldContainer[Revocation]
+    snapshot: bool
+    def __init__(self, items: _Optional[_Iterable[_Union[Revocation, _Mapping]]] = ..., snapshot: _Optional[bool] = ...) -> None: ...
+
+class DisableUserRequest(_message.Message):
+    __slots__ = ("user", "disabled")
+    USER_FIELD_NUMBER: _ClassVar[int]
+    DISABLED_FIELD_NUMBER: _ClassVar[int]
+    user: str
+    disabled: bool
+    def __init__(self, user: _Optional[str] = ..., disabled: _Optional[bool] = ...) -> None: ...
+
+class DisableUserResponse(_message.Message):
+    __slots__ = ("subject",)
+    SUBJECT_FIELD_NUMBER: _ClassVar[int]
+    subject: str
+    def __init__(self, subject: _Optional[str] = ...) -> None: ...
+
+class ResolveSessionRequest(_message.Message):
+    __slots__ = ("cookie",)
+    COOKIE_FIELD_NUMBER: _ClassVar[int]
+    cookie: str
+    def __init__(self, cookie: _Optional[str] = ...) -> None: ...
+
+class ResolvedSession(_message.Message):
+    __slots__ = ("access_token", "expires_at_us")
+    ACCESS_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_AT_US_FIELD_NUMBER: _ClassVar[int]
+    access_token: str
+    expires_at_us: int
+    def __init__(self, access_token: _Optional[str] = ..., expires_at_us: _Optional[int] = ...) -> None: ...
