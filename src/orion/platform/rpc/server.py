@@ -1,0 +1,170 @@
+"""The answering side: one gate in front of every servicer verifies the caller, names the errors and counts."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import time
+from collections.abc import AsyncIterator, Callable
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any
+
+import grpc
+import structlog
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+
+from orion.platform import telemetry
+from orion.platform.caller import Caller
+from orion.platform.errors import Coded, NotOwner
+from orion.platform.ids import new_uuid
+from orion.platform.rpc.client import OPTIONS
+
+_caller: ContextVar[Caller] = ContextVar("caller")
+_LATENCY = telemetry.histogram("rpc_seconds", "Time to answer a unary RPC", ("method",))
+_ERRORS = telemetry.counter("rpc_errors", "RPCs that ended with an error", ("method", "code"))
+_OPEN = "/grpc.health.v1.Health/"
+
+
+def current_caller() -> Caller:
+    """Who sent the RPC that is being answered. Verified; raises LookupError outside of one."""
+    return _caller.get()
+
+
+class Gate(grpc.aio.ServerInterceptor):
+    """Deny by default: without a valid token nothing reaches a servicer (health checks excepted)."""
+
+    def __init__(self, verify: Callable[[str], Any]):
+        self._verify = verify
+
+    async def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
+        handler = await continuation(handler_call_details)
+        method = handler_call_details.method
+        if handler is None or method.startswith(_OPEN):
+            return handler
+        metadata = dict(handler_call_details.invocation_metadata)
+        return self._wrapped(handler, method, metadata)
+
+    async def _enter(self, metadata: dict[str, Any], method: str) -> None:
+        token = str(metadata.get("authorization", ""))
+        if not token.startswith("Bearer "):
+            raise Coded("AUTH-101")
+        caller = self._verify(token[7:])
+        if inspect.isawaitable(caller):
+            caller = await caller
+        _caller.set(caller)
+        structlog.contextvars.bind_contextvars(
+            tenant=caller.tenant or "-",
+            request_id=metadata.get("x-orion-request_id", ""),
+            correlation_id=metadata.get("x-orion-correlation_id", ""),
+            rpc=method,
+        )
+
+    def _wrapped(self, handler: Any, method: str, metadata: dict[str, Any]) -> Any:
+        name = method.rsplit("/", 1)[-1]
+        inner = (
+            handler.unary_unary
+            or handler.stream_unary
+            or handler.unary_stream
+            or handler.stream_stream
+        )
+
+        async def one(request: Any, context: grpc.aio.ServicerContext) -> Any:
+            start = time.perf_counter()
+            try:
+                await self._enter(metadata, method)
+                answer = inner(request, context)
+                return await answer if inspect.isawaitable(answer) else answer
+            except Exception as error:
+                return await _refuse(context, error, name)
+            finally:
+                _LATENCY.labels(name).observe(time.perf_counter() - start)
+
+        async def many(request: Any, context: grpc.aio.ServicerContext) -> AsyncIterator[Any]:
+            try:
+                await self._enter(metadata, method)
+                answer = inner(request, context)
+                if not hasattr(answer, "__aiter__"):
+                    raise TypeError(f"{method} must be an async generator")
+                async for item in answer:
+                    yield item
+            except Exception as error:
+                await _refuse(context, error, name)
+
+        streams = handler.response_streaming
+        return _Handler(handler, many if streams else one)
+
+
+class _Handler(grpc.RpcMethodHandler):
+    """The same handler with another body."""
+
+    def __init__(self, handler: Any, body: Any):
+        self.request_streaming = handler.request_streaming
+        self.response_streaming = handler.response_streaming
+        self.request_deserializer = handler.request_deserializer
+        self.response_serializer = handler.response_serializer
+        kind = (
+            ("stream" if self.request_streaming else "unary")
+            + "_"
+            + ("stream" if self.response_streaming else "unary")
+        )
+        self.unary_unary = self.unary_stream = self.stream_unary = self.stream_stream = None
+        setattr(self, kind, body)
+
+
+async def _refuse(context: grpc.aio.ServicerContext, error: Exception, method: str) -> None:
+    if isinstance(error, grpc.aio.AbortError):
+        raise error
+    if isinstance(error, grpc.aio.AioRpcError):
+        from orion.platform.rpc.client import error_of
+
+        error = error_of(error)
+    if isinstance(error, NotOwner):
+        owner = f"{error.service}|{error.part}|{error.address or ''}"
+        await context.abort(grpc.StatusCode.UNAVAILABLE, str(error), (("orion-owner", owner),))
+    if isinstance(error, Coded):
+        _ERRORS.labels(method, error.code).inc()
+        trailers: list[tuple[str, str | bytes]] = [("orion-code", error.code)]
+        if error.extra:
+            trailers.append(("orion-extra-bin", json.dumps(error.extra).encode()))
+        if error.retry_after_s is not None:
+            trailers.append(("orion-retry-after", str(error.retry_after_s)))
+        await context.abort(
+            getattr(grpc.StatusCode, error.kind.grpc), error.detail, tuple(trailers)
+        )
+    incident = new_uuid()
+    _ERRORS.labels(method, "SYS-900").inc()
+    telemetry.log.error("rpc failed", method=method, incident=incident, exc_info=error)
+    await context.abort(
+        grpc.StatusCode.INTERNAL, f"incident {incident}", (("orion-code", "SYS-900"),)
+    )
+
+
+class RpcServer:
+    """The gRPC server of a process, with health."""
+
+    def __init__(self, address: str, verify: Callable[[str], Any]):
+        self._address = address
+        self.server = grpc.aio.server(interceptors=[Gate(verify)], options=OPTIONS)
+        self._health = health.aio.HealthServicer()
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self.server)
+
+    async def start(self) -> None:
+        """Listens. A stale socket file of a dead process is removed first."""
+        if self._address.startswith("unix:"):
+            Path(self._address.removeprefix("unix:")).unlink(missing_ok=True)
+        self.server.add_insecure_port(self._address)
+        await self.server.start()
+
+    async def set_ready(self, ready: bool) -> None:
+        """What the health service answers."""
+        status = (
+            health_pb2.HealthCheckResponse.SERVING
+            if ready
+            else health_pb2.HealthCheckResponse.NOT_SERVING
+        )
+        await self._health.set("", status)
+
+    async def stop(self, grace_s: float = 1.0) -> None:
+        """Takes no new calls and gives running ones `grace_s`."""
+        await self.server.stop(grace_s)
