@@ -1,33 +1,72 @@
 from . import common_pb2 as _common_pb2
+from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
-from collections.abc import Mapping as _Mapping
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class WatchDealersRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class DealerConnection(_message.Message):
+    __slots__ = ("lp_id", "connected", "since_us")
+    LP_ID_FIELD_NUMBER: _ClassVar[int]
+    CONNECTED_FIELD_NUMBER: _ClassVar[int]
+    SINCE_US_FIELD_NUMBER: _ClassVar[int]
+    lp_id: str
+    connected: bool
+    since_us: int
+    def __init__(self, lp_id: _Optional[str] = ..., connected: _Optional[bool] = ..., since_us: _Optional[int] = ...) -> None: ...
+
+class DealerConnections(_message.Message):
+    __slots__ = ("dealers", "snapshot")
+    DEALERS_FIELD_NUMBER: _ClassVar[int]
+    SNAPSHOT_FIELD_NUMBER: _ClassVar[int]
+    dealers: _containers.RepeatedCompositeFieldContainer[DealerConnection]
+    snapshot: bool
+    def __init__(self, dealers: _Optional[_Iterable[_Union[DealerConnection, _Mapping]]] = ..., snapshot: _Optional[bool] = ...) -> None: ...
+
 class FromDealer(_message.Message):
-    __slots__ = ("hello", "quote", "withdraw", "last_look", "ping")
+    __slots__ = ("hello", "quote", "withdraw", "last_look", "ping", "batch")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     QUOTE_FIELD_NUMBER: _ClassVar[int]
     PASS_FIELD_NUMBER: _ClassVar[int]
     WITHDRAW_FIELD_NUMBER: _ClassVar[int]
     LAST_LOOK_FIELD_NUMBER: _ClassVar[int]
     PING_FIELD_NUMBER: _ClassVar[int]
+    BATCH_FIELD_NUMBER: _ClassVar[int]
     hello: DealerHello
     quote: QuoteAnswer
     withdraw: WithdrawAnswer
     last_look: LastLookReply
     ping: DealerPing
-    def __init__(self, hello: _Optional[_Union[DealerHello, _Mapping]] = ..., quote: _Optional[_Union[QuoteAnswer, _Mapping]] = ..., withdraw: _Optional[_Union[WithdrawAnswer, _Mapping]] = ..., last_look: _Optional[_Union[LastLookReply, _Mapping]] = ..., ping: _Optional[_Union[DealerPing, _Mapping]] = ..., **kwargs) -> None: ...
+    batch: FromDealerBatch
+    def __init__(self, hello: _Optional[_Union[DealerHello, _Mapping]] = ..., quote: _Optional[_Union[QuoteAnswer, _Mapping]] = ..., withdraw: _Optional[_Union[WithdrawAnswer, _Mapping]] = ..., last_look: _Optional[_Union[LastLookReply, _Mapping]] = ..., ping: _Optional[_Union[DealerPing, _Mapping]] = ..., batch: _Optional[_Union[FromDealerBatch, _Mapping]] = ..., **kwargs) -> None: ...
+
+class FromDealerBatch(_message.Message):
+    __slots__ = ("messages",)
+    MESSAGES_FIELD_NUMBER: _ClassVar[int]
+    messages: _containers.RepeatedCompositeFieldContainer[FromDealer]
+    def __init__(self, messages: _Optional[_Iterable[_Union[FromDealer, _Mapping]]] = ...) -> None: ...
+
+class ToDealerBatch(_message.Message):
+    __slots__ = ("messages",)
+    MESSAGES_FIELD_NUMBER: _ClassVar[int]
+    messages: _containers.RepeatedCompositeFieldContainer[ToDealer]
+    def __init__(self, messages: _Optional[_Iterable[_Union[ToDealer, _Mapping]]] = ...) -> None: ...
 
 class DealerHello(_message.Message):
-    __slots__ = ("lp_id", "software")
+    __slots__ = ("lp_id", "software", "takes_batches")
     LP_ID_FIELD_NUMBER: _ClassVar[int]
     SOFTWARE_FIELD_NUMBER: _ClassVar[int]
+    TAKES_BATCHES_FIELD_NUMBER: _ClassVar[int]
     lp_id: str
     software: str
-    def __init__(self, lp_id: _Optional[str] = ..., software: _Optional[str] = ...) -> None: ...
+    takes_batches: bool
+    def __init__(self, lp_id: _Optional[str] = ..., software: _Optional[str] = ..., takes_batches: _Optional[bool] = ...) -> None: ...
 
 class QuoteAnswer(_message.Message):
     __slots__ = ("rfq_id", "dealer_quote_ref", "price", "size", "life_ms")
@@ -80,20 +119,22 @@ class DealerPing(_message.Message):
     def __init__(self, at_us: _Optional[int] = ...) -> None: ...
 
 class ToDealer(_message.Message):
-    __slots__ = ("welcome", "request", "outcome", "last_look", "ended", "pong")
+    __slots__ = ("welcome", "request", "outcome", "last_look", "ended", "pong", "batch")
     WELCOME_FIELD_NUMBER: _ClassVar[int]
     REQUEST_FIELD_NUMBER: _ClassVar[int]
     OUTCOME_FIELD_NUMBER: _ClassVar[int]
     LAST_LOOK_FIELD_NUMBER: _ClassVar[int]
     ENDED_FIELD_NUMBER: _ClassVar[int]
     PONG_FIELD_NUMBER: _ClassVar[int]
+    BATCH_FIELD_NUMBER: _ClassVar[int]
     welcome: DealerWelcome
     request: QuoteRequest
     outcome: QuoteOutcome
     last_look: LastLookRequest
     ended: RequestEnded
     pong: DealerPing
-    def __init__(self, welcome: _Optional[_Union[DealerWelcome, _Mapping]] = ..., request: _Optional[_Union[QuoteRequest, _Mapping]] = ..., outcome: _Optional[_Union[QuoteOutcome, _Mapping]] = ..., last_look: _Optional[_Union[LastLookRequest, _Mapping]] = ..., ended: _Optional[_Union[RequestEnded, _Mapping]] = ..., pong: _Optional[_Union[DealerPing, _Mapping]] = ...) -> None: ...
+    batch: ToDealerBatch
+    def __init__(self, welcome: _Optional[_Union[DealerWelcome, _Mapping]] = ..., request: _Optional[_Union[QuoteRequest, _Mapping]] = ..., outcome: _Optional[_Union[QuoteOutcome, _Mapping]] = ..., last_look: _Optional[_Union[LastLookRequest, _Mapping]] = ..., ended: _Optional[_Union[RequestEnded, _Mapping]] = ..., pong: _Optional[_Union[DealerPing, _Mapping]] = ..., batch: _Optional[_Union[ToDealerBatch, _Mapping]] = ...) -> None: ...
 
 class DealerWelcome(_message.Message):
     __slots__ = ("lp_id", "max_requests_per_second", "server_time_us")

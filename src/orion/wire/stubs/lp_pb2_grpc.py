@@ -41,6 +41,11 @@ class LPGatewayServiceStub:
                 request_serializer=lp__pb2.FromDealer.SerializeToString,
                 response_deserializer=lp__pb2.ToDealer.FromString,
                 _registered_method=True)
+        self.WatchDealers = channel.unary_stream(
+                '/orion.v1.LPGatewayService/WatchDealers',
+                request_serializer=lp__pb2.WatchDealersRequest.SerializeToString,
+                response_deserializer=lp__pb2.DealerConnections.FromString,
+                _registered_method=True)
 
 
 class LPGatewayServiceServicer:
@@ -54,6 +59,13 @@ class LPGatewayServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def WatchDealers(self, request, context):
+        """Which dealers are connected: all of them first, then each change. For the RFQ service's routing only.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_LPGatewayServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -61,6 +73,11 @@ def add_LPGatewayServiceServicer_to_server(servicer, server):
                     servicer.Quote,
                     request_deserializer=lp__pb2.FromDealer.FromString,
                     response_serializer=lp__pb2.ToDealer.SerializeToString,
+            ),
+            'WatchDealers': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchDealers,
+                    request_deserializer=lp__pb2.WatchDealersRequest.FromString,
+                    response_serializer=lp__pb2.DealerConnections.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -92,6 +109,33 @@ class LPGatewayService:
             '/orion.v1.LPGatewayService/Quote',
             lp__pb2.FromDealer.SerializeToString,
             lp__pb2.ToDealer.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchDealers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/orion.v1.LPGatewayService/WatchDealers',
+            lp__pb2.WatchDealersRequest.SerializeToString,
+            lp__pb2.DealerConnections.FromString,
             options,
             channel_credentials,
             insecure,
