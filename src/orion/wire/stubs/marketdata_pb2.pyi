@@ -6,6 +6,18 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class WatchFeedRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class FeedPulse(_message.Message):
+    __slots__ = ("status", "heartbeats")
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    HEARTBEATS_FIELD_NUMBER: _ClassVar[int]
+    status: FeedStatus
+    heartbeats: _containers.RepeatedCompositeFieldContainer[Heartbeat]
+    def __init__(self, status: _Optional[_Union[FeedStatus, _Mapping]] = ..., heartbeats: _Optional[_Iterable[_Union[Heartbeat, _Mapping]]] = ...) -> None: ...
+
 class MarketTick(_message.Message):
     __slots__ = ("instrument_id", "bid", "ask", "mid", "timestamp_us", "received_at_us", "source", "flags", "source_timestamp_us", "heartbeat_at_us", "day_low", "day_high", "open")
     INSTRUMENT_ID_FIELD_NUMBER: _ClassVar[int]
@@ -129,7 +141,7 @@ class FeedStatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class FeedStatus(_message.Message):
-    __slots__ = ("mode", "scenario", "seed", "speed", "published", "dropped", "late")
+    __slots__ = ("mode", "scenario", "seed", "speed", "published", "dropped", "late", "replayed", "received", "crossed", "derived", "finished")
     class DroppedEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -144,6 +156,11 @@ class FeedStatus(_message.Message):
     PUBLISHED_FIELD_NUMBER: _ClassVar[int]
     DROPPED_FIELD_NUMBER: _ClassVar[int]
     LATE_FIELD_NUMBER: _ClassVar[int]
+    REPLAYED_FIELD_NUMBER: _ClassVar[int]
+    RECEIVED_FIELD_NUMBER: _ClassVar[int]
+    CROSSED_FIELD_NUMBER: _ClassVar[int]
+    DERIVED_FIELD_NUMBER: _ClassVar[int]
+    FINISHED_FIELD_NUMBER: _ClassVar[int]
     mode: str
     scenario: str
     seed: int
@@ -151,4 +168,9 @@ class FeedStatus(_message.Message):
     published: int
     dropped: _containers.ScalarMap[str, int]
     late: int
-    def __init__(self, mode: _Optional[str] = ..., scenario: _Optional[str] = ..., seed: _Optional[int] = ..., speed: _Optional[float] = ..., published: _Optional[int] = ..., dropped: _Optional[_Mapping[str, int]] = ..., late: _Optional[int] = ...) -> None: ...
+    replayed: _containers.RepeatedScalarFieldContainer[str]
+    received: int
+    crossed: int
+    derived: int
+    finished: bool
+    def __init__(self, mode: _Optional[str] = ..., scenario: _Optional[str] = ..., seed: _Optional[int] = ..., speed: _Optional[float] = ..., published: _Optional[int] = ..., dropped: _Optional[_Mapping[str, int]] = ..., late: _Optional[int] = ..., replayed: _Optional[_Iterable[str]] = ..., received: _Optional[int] = ..., crossed: _Optional[int] = ..., derived: _Optional[int] = ..., finished: _Optional[bool] = ...) -> None: ...

@@ -225,3 +225,78 @@ class MarketDataService:
             timeout,
             metadata,
             _registered_method=True)
+
+
+class MarketFeedServiceStub:
+    """Of ingest: what its feeds do. Once a second, and at once when asked first.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.WatchFeed = channel.unary_stream(
+                '/orion.v1.MarketFeedService/WatchFeed',
+                request_serializer=marketdata__pb2.WatchFeedRequest.SerializeToString,
+                response_deserializer=marketdata__pb2.FeedPulse.FromString,
+                _registered_method=True)
+
+
+class MarketFeedServiceServicer:
+    """Of ingest: what its feeds do. Once a second, and at once when asked first.
+    """
+
+    def WatchFeed(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_MarketFeedServiceServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'WatchFeed': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchFeed,
+                    request_deserializer=marketdata__pb2.WatchFeedRequest.FromString,
+                    response_serializer=marketdata__pb2.FeedPulse.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'orion.v1.MarketFeedService', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('orion.v1.MarketFeedService', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class MarketFeedService:
+    """Of ingest: what its feeds do. Once a second, and at once when asked first.
+    """
+
+    @staticmethod
+    def WatchFeed(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/orion.v1.MarketFeedService/WatchFeed',
+            marketdata__pb2.WatchFeedRequest.SerializeToString,
+            marketdata__pb2.FeedPulse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
