@@ -60,7 +60,8 @@ class Market:
                         timeout=2.0,
                         metadata=self._directory.as_service(),
                     )
-                self.instruments = {i.instrument_id: tradable(i) for i in reply.instruments}
+                # The mapping is shared with the bots, so it is changed, never replaced.
+                self.instruments.update({i.instrument_id: tradable(i) for i in reply.instruments})
                 pause = REFRESH_S
             except Coded as away:
                 telemetry.log.warning("reference did not list instruments", code=away.code)

@@ -28,6 +28,7 @@ class Profile:
     half_spread: Mapping[str, Decimal]
     impact: Decimal
     inventory_bias: Decimal
+    full_book: Decimal
     noise: Decimal
     delay: Delay
     life_ms: int
@@ -59,6 +60,7 @@ def _profile(lp_id: str, row: Any) -> Profile:
             half_spread={k: Decimal(v) for k, v in row["half_spread"].items()},
             impact=Decimal(row["impact"]),
             inventory_bias=Decimal(row["inventory_bias"]),
+            full_book=Decimal(row["full_book"]),
             noise=Decimal(row["noise"]),
             delay=Delay(float(row["delay"]["median"]), float(row["delay"]["sigma"])),
             life_ms=int(row["life_ms"]),

@@ -18,7 +18,9 @@ class OpenRequest:
     asked: frozenset[str]
     waiting: set[str]  # asked and not yet heard of
     last_look: Outgoing | None = None
-    references: dict[str, str] = field(default_factory=dict)  # quoteId → the dealer's own name for it
+    references: dict[str, str] = field(
+        default_factory=dict
+    )  # quoteId → the dealer's own name for it
 
 
 class Board:
@@ -55,7 +57,9 @@ class Board:
         if entry := self._open.get(rfq_id):
             entry.last_look = None
 
-    def ended(self, rfq_id: str, how: str, winner: str | None, quote_id: str | None) -> list[Outgoing]:
+    def ended(
+        self, rfq_id: str, how: str, winner: str | None, quote_id: str | None
+    ) -> list[Outgoing]:
         """The RFQ is over for its dealers. The winner alone learns which quote it was."""
         entry = self._open.pop(rfq_id, None)
         if entry is None:

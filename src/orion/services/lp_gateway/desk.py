@@ -51,7 +51,7 @@ class Desk:
 
     def submit(self, answer: rfq_pb2.DealerAnswer, link: Link | None, reference: str = "") -> None:
         """Hands an answer to the RFQ service; its outcome goes back on the stream it came from."""
-        if answer.WhichOneof("answer") in ("quote", "pass"):
+        if answer.WhichOneof("answer") in ("quote", "declined"):
             self._board.answered(answer.rfq_id, answer.lp_id)
 
         def outcome(taken: rfq_pb2.AnswerOutcome) -> None:
@@ -72,9 +72,7 @@ class Desk:
         """The platform passes in the dealer's place, so that nobody waits for it."""
         _ASKED.labels(lp_id, reason.lower()).inc()
         declined = rfq_pb2.DealerPass(reason=reason)
-        self.submit(
-            rfq_pb2.DealerAnswer(rfq_id=rfq_id, lp_id=lp_id, **{"pass": declined}), None
-        )
+        self.submit(rfq_pb2.DealerAnswer(rfq_id=rfq_id, lp_id=lp_id, declined=declined), None)
 
     # -- the log -----------------------------------------------------------------------------------------------------
 

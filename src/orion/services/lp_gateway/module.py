@@ -15,9 +15,7 @@ def build(ports: Ports, config: Config) -> Module:
     """The gateway as a module."""
     roster = Roster(ports.directory, config.roster_refresh_s)
     submitter = Submitter(ports.directory, config)
-    desk = Desk(
-        clock=ports.clock, bus=ports.bus, config=config, roster=roster, submitter=submitter
-    )
+    desk = Desk(clock=ports.clock, bus=ports.bus, config=config, roster=roster, submitter=submitter)
     return Module(
         name="lp_gateway",
         rpc=[(lp_pb2_grpc.add_LPGatewayServiceServicer_to_server, LPGateway(desk))],

@@ -98,7 +98,9 @@ class LPGateway(lp_pb2_grpc.LPGatewayServiceServicer):
             max_batch=self._config.max_batch,
         )
         self._desk.connect(link, dealer.max_requests_per_second)
-        telemetry.log.info("dealer connected", lp=hello.lp_id, software=hello.software[:MAX_REFERENCE])
+        telemetry.log.info(
+            "dealer connected", lp=hello.lp_id, software=hello.software[:MAX_REFERENCE]
+        )
         return link
 
     async def _read(self, incoming: AsyncIterator[lp_pb2.FromDealer], link: Link) -> None:
@@ -145,12 +147,12 @@ def answer_of(message: lp_pb2.FromDealer, lp_id: str) -> rfq_pb2.DealerAnswer | 
                 dealer_quote_ref=q.dealer_quote_ref, price=q.price, size=q.size, life_ms=q.life_ms
             )
             return rfq_pb2.DealerAnswer(rfq_id=q.rfq_id, lp_id=lp_id, quote=quote)
-        case "pass":
-            declined = getattr(message, "pass")
+        case "declined":
+            declined = message.declined
             if not _within(declined.rfq_id):
                 return None
             reason = rfq_pb2.DealerPass(reason=declined.reason[:MAX_REASON])
-            return rfq_pb2.DealerAnswer(rfq_id=declined.rfq_id, lp_id=lp_id, **{"pass": reason})
+            return rfq_pb2.DealerAnswer(rfq_id=declined.rfq_id, lp_id=lp_id, declined=reason)
         case "withdraw":
             w = message.withdraw
             if not _within(w.rfq_id, (w.dealer_quote_ref, MAX_REFERENCE)):

@@ -16,7 +16,9 @@ from orion.wire.stubs import rfq_pb2, rfq_pb2_grpc
 
 OnOutcome = Callable[[rfq_pb2.AnswerOutcome], None]
 MAX_QUEUED = 20_000
-_SUBMITTED = telemetry.counter("lp_answers", "Dealers' answers handed to the RFQ service", ("lp", "kind"))
+_SUBMITTED = telemetry.counter(
+    "lp_answers", "Dealers' answers handed to the RFQ service", ("lp", "kind")
+)
 _REFUSED = telemetry.counter("lp_answers_refused", "Dealers' answers not taken", ("lp", "code"))
 
 

@@ -1,4 +1,4 @@
-"""Dealers' statistics: how often asked, how often and how fast they quoted, won, and went back on a quote. Only sums, so order is no matter."""
+"""Dealers' statistics: asked, quoted, won, went back. Sums only, so order does not matter."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from orion.services.rfq.blotter import event_in
 
 TABLE = "rm_dealer_statistics"
 BUCKETS = 24
-# Upper bounds in milliseconds, each half as much again as the one before: 1 ms to 7.5 s, and the rest.
+# Upper bounds in milliseconds, each half as much again as the one before: 1 ms to 7.5 s.
 BOUNDS = tuple(1.5**n for n in range(BUCKETS - 1))
 
 
@@ -24,7 +24,10 @@ def bucket_of(response_us: int) -> int:
 
 
 def quantile(counts: Sequence[int], part: float) -> float | None:
-    """The response time in ms below which `part` of the answers lie, by straight lines inside the buckets; None without answers."""
+    """The response time in ms below which `part` of the answers lie; None without answers.
+
+    Inside a bucket the answers are taken to lie evenly.
+    """
     total = sum(counts)
     if total == 0:
         return None

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from . import common_pb2 as common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x08lp.proto\x12\x08orion.v1\x1a\x0c\x63ommon.proto\"\x15\n\x13WatchDealersRequest\"F\n\x10\x44\x65\x61lerConnection\x12\r\n\x05lp_id\x18\x01 \x01(\t\x12\x11\n\tconnected\x18\x02 \x01(\x08\x12\x10\n\x08since_us\x18\x03 \x01(\x03\"R\n\x11\x44\x65\x61lerConnections\x12+\n\x07\x64\x65\x61lers\x18\x01 \x03(\x0b\x32\x1a.orion.v1.DealerConnection\x12\x10\n\x08snapshot\x18\x02 \x01(\x08\"\xbb\x02\n\nFromDealer\x12&\n\x05hello\x18\x01 \x01(\x0b\x32\x15.orion.v1.DealerHelloH\x00\x12&\n\x05quote\x18\x02 \x01(\x0b\x32\x15.orion.v1.QuoteAnswerH\x00\x12$\n\x04pass\x18\x03 \x01(\x0b\x32\x14.orion.v1.PassAnswerH\x00\x12,\n\x08withdraw\x18\x04 \x01(\x0b\x32\x18.orion.v1.WithdrawAnswerH\x00\x12,\n\tlast_look\x18\x05 \x01(\x0b\x32\x17.orion.v1.LastLookReplyH\x00\x12$\n\x04ping\x18\x06 \x01(\x0b\x32\x14.orion.v1.DealerPingH\x00\x12*\n\x05\x62\x61tch\x18\x07 \x01(\x0b\x32\x19.orion.v1.FromDealerBatchH\x00\x42\t\n\x07message\"9\n\x0f\x46romDealerBatch\x12&\n\x08messages\x18\x01 \x03(\x0b\x32\x14.orion.v1.FromDealer\"5\n\rToDealerBatch\x12$\n\x08messages\x18\x01 \x03(\x0b\x32\x12.orion.v1.ToDealer\"E\n\x0b\x44\x65\x61lerHello\x12\r\n\x05lp_id\x18\x01 \x01(\t\x12\x10\n\x08software\x18\x02 \x01(\t\x12\x15\n\rtakes_batches\x18\x03 \x01(\x08\"e\n\x0bQuoteAnswer\x12\x0e\n\x06rfq_id\x18\x01 \x01(\t\x12\x18\n\x10\x64\x65\x61ler_quote_ref\x18\x02 \x01(\t\x12\r\n\x05price\x18\x03 \x01(\t\x12\x0c\n\x04size\x18\x04 \x01(\t\x12\x0f\n\x07life_ms\x18\x05 \x01(\r\",\n\nPassAnswer\x12\x0e\n\x06rfq_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\":\n\x0eWithdrawAnswer\x12\x0e\n\x06rfq_id\x18\x01 \x01(\t\x12\x18\n\x10\x64\x65\x61ler_quote_ref\x18\x02 \x01(\t\"`\n\rLastLookReply\x12\x0e\n\x06rfq_id\x18\x01 \x01(\t\x12\x10\n\x08quote_id\x18\x02 \x01(\t\x12\x0e\n\x06passed\x18\x03 \x01(\x08\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\r\n\x05\x64rift\x18\x05 \x01(\t\"\x1b\n\nDealerPing\x12\r\n\x05\x61t_us\x18\x01 \x01(\x03\"\xc0\x02\n\x08ToDealer\x12*\n\x07welcome\x18\x01 \x01(\x0b\x32\x17.orion.v1.DealerWelcomeH\x00\x12)\n\x07request\x18\x02 \x01(\x0b\x32\x16.orion.v1.QuoteRequestH\x00\x12)\n\x07outcome\x18\x03 \x01(\x0b\x32\x16.orion.v1.QuoteOutcomeH\x00\x12.\n\tlast_look\x18\x04 \x01(\x0b\x32\x19.orion.v1.LastLookRequestH\x00\x12\'\n\x05\x65nded\x18\x05 \x01(\x0b\x32\x16.orion.v1.RequestEndedH\x00\x12$\n\x04pong\x18\x06 \x01(\x0b\x32\x14.orion.v1.DealerPingH\x00\x12(\n\x05\x62\x61tch\x18\x07 \x01(\x0b\x32\x17.orion.v1.ToDealerBatchH\x00\x42\t\n\x07message\"W\n\rDealerWelcome\x12\r\n\x05lp_id\x18\x01 \x01(\t\x12\x1f\n\x17max_requests_per_second\x18\x02 \x01(\r\x12\x16\n\x0eserver_time_us\x18\x03 \x01(\x03\"\x87\x02\n\x0cQuoteRequest\x12\x0e\n\x06rfq_id\x18\x01 \x01(\t\x12\x15\n\rinstrument_id\x18\x02 \x01(\t\x12\x1c\n\x04side\x18\x03 \x01(\x0e\x32\x0e.orion.v1.Side\x12\x0c\n\x04size\x18\x04 \x01(\t\x12\x15\n\x08min_size\x18\x05 \x01(\tH\x00\x88\x01\x01\x12\x17\n\x0fpartial_allowed\x18\x06 \x01(\x08\x12\x15\n\rcreated_at_us\x18\x07 \x01(\x03\x12\x15\n\rexpires_at_us\x18\x08 \x01(\x03\x12\x10\n\x08venue_id\x18\t \x01(\t\x12\x17\n\x0fsettlement_date\x18\n \x01(\t\x12\x0e\n\x06\x63lient\x18\x0b \x01(\tB\x0b\n\t_min_size\"\x87\x01\n\x0cQuoteOutcome\x12\x0e\n\x06rfq_id\x18\x01 \x01(\t\x12\x18\n\x10\x64\x65\x61ler_quote_ref\x18\x02 \x01(\t\x12\r\n\x05taken\x18\x03 \x01(\x08\x12\x11\n\x04\x63ode\x18\x04 \x01(\tH\x00\x88\x01\x01\x12\x15\n\x08quote_id\x18\x05 \x01(\tH\x01\x88\x01\x01\x42\x07\n\x05_codeB\x0b\n\t_quote_id\"\x7f\n\x0fLastLookRequest\x12\x0e\n\x06rfq_id\x18\x01 \x01(\t\x12\x10\n\x08quote_id\x18\x02 \x01(\t\x12\x18\n\x10\x64\x65\x61ler_quote_ref\x18\x03 \x01(\t\x12\r\n\x05price\x18\x04 \x01(\t\x12\x0c\n\x04size\x18\x05 \x01(\t\x12\x13\n\x0b\x64\x65\x61\x64line_us\x18\x06 \x01(\x03\"O\n\x0cRequestEnded\x12\x0e\n\x06rfq_id\x18\x01 \x01(\t\x12\x0b\n\x03how\x18\x02 \x01(\t\x12\x15\n\x08quote_id\x18\x03 \x01(\tH\x00\x88\x01\x01\x42\x0b\n\t_quote_id2\x97\x01\n\x10LPGatewayService\x12\x35\n\x05Quote\x12\x14.orion.v1.FromDealer\x1a\x12.orion.v1.ToDealer(\x01\x30\x01\x12L\n\x0cWatchDealers\x12\x1d.orion.v1.WatchDealersRequest\x1a\x1b.orion.v1.DealerConnections0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x08lp.proto\x12\x08orion.v1\x1a\x0c\x63ommon.proto\"\x15\n\x13WatchDealersRequest\"F\n\x10\x44\x65\x61lerConnection\x12\r\n\x05lp_id\x18\x01 \x01(\t\x12\x11\n\tconnected\x18\x02 \x01(\x08\x12\x10\n\x08since_us\x18\x03 \x01(\x03\"R\n\x11\x44\x65\x61lerConnections\x12+\n\x07\x64\x65\x61lers\x18\x01 \x03(\x0b\x32\x1a.orion.v1.DealerConnection\x12\x10\n\x08snapshot\x18\x02 \x01(\x08\"\xbf\x02\n\nFromDealer\x12&\n\x05hello\x18\x01 \x01(\x0b\x32\x15.orion.v1.DealerHelloH\x00\x12&\n\x05quote\x18\x02 \x01(\x0b\x32\x15.orion.v1.QuoteAnswerH\x00\x12(\n\x08\x64\x65\x63lined\x18\x03 \x01(\x0b\x32\x14.orion.v1.PassAnswerH\x00\x12,\n\x08withdraw\x18\x04 \x01(\x0b\x32\x18.orion.v1.WithdrawAnswerH\x00\x12,\n\tlast_look\x18\x05 \x01(\x0b\x32\x17.orion.v1.LastLookReplyH\x00\x12$\n\x04ping\x18\x06 \x01(\x0b\x32\x14.orion.v1.DealerPingH\x00\x12*\n\x05\x62\x61tch\x18\x07 \x01(\x0b\x32\x19.orion.v1.FromDealerBatchH\x00\x42\t\n\x07message\"9\n\x0f\x46romDealerBatch\x12&\n\x08messages\x18\x01 \x03(\x0b\x32\x14.orion.v1.FromDealer\"5\n\rToDealerBatch\x12$\n\x08messages\x18\x01 \x03(\x0b\x32\x12.orion.v1.ToDealer\"E\n\x0b\x44\x65\x61lerHello\x12\r\n\x05lp_id\x18\x01 \x01(\t\x12\x10\n\x08software\x18\x02 \x01(\t\x12\x15\n\rtakes_batches\x18\x03 \x01(\x08\"e\n\x0bQuoteAnswer\x12\x0e\n\x06rfq_id\x18\x01 \x01(\t\x12\x18\n\x10\x64\x65\x61ler_quote_ref\x18\x02 \x01(\t\x12\r\n\x05price\x18\x03 \x01(\t\x12\x0c\n\x04size\x18\x04 \x01(\t\x12\x0f\n\x07life_ms\x18\x05 \x01(\r\",\n\nPassAnswer\x12\x0e\n\x06rfq_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\":\n\x0eWithdrawAnswer\x12\x0e\n\x06rfq_id\x18\x01 \x01(\t\x12\x18\n\x10\x64\x65\x61ler_quote_ref\x18\x02 \x01(\t\"`\n\rLastLookReply\x12\x0e\n\x06rfq_id\x18\x01 \x01(\t\x12\x10\n\x08quote_id\x18\x02 \x01(\t\x12\x0e\n\x06passed\x18\x03 \x01(\x08\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\r\n\x05\x64rift\x18\x05 \x01(\t\"\x1b\n\nDealerPing\x12\r\n\x05\x61t_us\x18\x01 \x01(\x03\"\xc0\x02\n\x08ToDealer\x12*\n\x07welcome\x18\x01 \x01(\x0b\x32\x17.orion.v1.DealerWelcomeH\x00\x12)\n\x07request\x18\x02 \x01(\x0b\x32\x16.orion.v1.QuoteRequestH\x00\x12)\n\x07outcome\x18\x03 \x01(\x0b\x32\x16.orion.v1.QuoteOutcomeH\x00\x12.\n\tlast_look\x18\x04 \x01(\x0b\x32\x19.orion.v1.LastLookRequestH\x00\x12\'\n\x05\x65nded\x18\x05 \x01(\x0b\x32\x16.orion.v1.RequestEndedH\x00\x12$\n\x04pong\x18\x06 \x01(\x0b\x32\x14.orion.v1.DealerPingH\x00\x12(\n\x05\x62\x61tch\x18\x07 \x01(\x0b\x32\x17.orion.v1.ToDealerBatchH\x00\x42\t\n\x07message\"W\n\rDealerWelcome\x12\r\n\x05lp_id\x18\x01 \x01(\t\x12\x1f\n\x17max_requests_per_second\x18\x02 \x01(\r\x12\x16\n\x0eserver_time_us\x18\x03 \x01(\x03\"\x87\x02\n\x0cQuoteRequest\x12\x0e\n\x06rfq_id\x18\x01 \x01(\t\x12\x15\n\rinstrument_id\x18\x02 \x01(\t\x12\x1c\n\x04side\x18\x03 \x01(\x0e\x32\x0e.orion.v1.Side\x12\x0c\n\x04size\x18\x04 \x01(\t\x12\x15\n\x08min_size\x18\x05 \x01(\tH\x00\x88\x01\x01\x12\x17\n\x0fpartial_allowed\x18\x06 \x01(\x08\x12\x15\n\rcreated_at_us\x18\x07 \x01(\x03\x12\x15\n\rexpires_at_us\x18\x08 \x01(\x03\x12\x10\n\x08venue_id\x18\t \x01(\t\x12\x17\n\x0fsettlement_date\x18\n \x01(\t\x12\x0e\n\x06\x63lient\x18\x0b \x01(\tB\x0b\n\t_min_size\"\x87\x01\n\x0cQuoteOutcome\x12\x0e\n\x06rfq_id\x18\x01 \x01(\t\x12\x18\n\x10\x64\x65\x61ler_quote_ref\x18\x02 \x01(\t\x12\r\n\x05taken\x18\x03 \x01(\x08\x12\x11\n\x04\x63ode\x18\x04 \x01(\tH\x00\x88\x01\x01\x12\x15\n\x08quote_id\x18\x05 \x01(\tH\x01\x88\x01\x01\x42\x07\n\x05_codeB\x0b\n\t_quote_id\"\x7f\n\x0fLastLookRequest\x12\x0e\n\x06rfq_id\x18\x01 \x01(\t\x12\x10\n\x08quote_id\x18\x02 \x01(\t\x12\x18\n\x10\x64\x65\x61ler_quote_ref\x18\x03 \x01(\t\x12\r\n\x05price\x18\x04 \x01(\t\x12\x0c\n\x04size\x18\x05 \x01(\t\x12\x13\n\x0b\x64\x65\x61\x64line_us\x18\x06 \x01(\x03\"O\n\x0cRequestEnded\x12\x0e\n\x06rfq_id\x18\x01 \x01(\t\x12\x0b\n\x03how\x18\x02 \x01(\t\x12\x15\n\x08quote_id\x18\x03 \x01(\tH\x00\x88\x01\x01\x42\x0b\n\t_quote_id2\x97\x01\n\x10LPGatewayService\x12\x35\n\x05Quote\x12\x14.orion.v1.FromDealer\x1a\x12.orion.v1.ToDealer(\x01\x30\x01\x12L\n\x0cWatchDealers\x12\x1d.orion.v1.WatchDealersRequest\x1a\x1b.orion.v1.DealerConnections0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,35 +39,35 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DEALERCONNECTIONS']._serialized_start=131
   _globals['_DEALERCONNECTIONS']._serialized_end=213
   _globals['_FROMDEALER']._serialized_start=216
-  _globals['_FROMDEALER']._serialized_end=531
-  _globals['_FROMDEALERBATCH']._serialized_start=533
-  _globals['_FROMDEALERBATCH']._serialized_end=590
-  _globals['_TODEALERBATCH']._serialized_start=592
-  _globals['_TODEALERBATCH']._serialized_end=645
-  _globals['_DEALERHELLO']._serialized_start=647
-  _globals['_DEALERHELLO']._serialized_end=716
-  _globals['_QUOTEANSWER']._serialized_start=718
-  _globals['_QUOTEANSWER']._serialized_end=819
-  _globals['_PASSANSWER']._serialized_start=821
-  _globals['_PASSANSWER']._serialized_end=865
-  _globals['_WITHDRAWANSWER']._serialized_start=867
-  _globals['_WITHDRAWANSWER']._serialized_end=925
-  _globals['_LASTLOOKREPLY']._serialized_start=927
-  _globals['_LASTLOOKREPLY']._serialized_end=1023
-  _globals['_DEALERPING']._serialized_start=1025
-  _globals['_DEALERPING']._serialized_end=1052
-  _globals['_TODEALER']._serialized_start=1055
-  _globals['_TODEALER']._serialized_end=1375
-  _globals['_DEALERWELCOME']._serialized_start=1377
-  _globals['_DEALERWELCOME']._serialized_end=1464
-  _globals['_QUOTEREQUEST']._serialized_start=1467
-  _globals['_QUOTEREQUEST']._serialized_end=1730
-  _globals['_QUOTEOUTCOME']._serialized_start=1733
-  _globals['_QUOTEOUTCOME']._serialized_end=1868
-  _globals['_LASTLOOKREQUEST']._serialized_start=1870
-  _globals['_LASTLOOKREQUEST']._serialized_end=1997
-  _globals['_REQUESTENDED']._serialized_start=1999
-  _globals['_REQUESTENDED']._serialized_end=2078
-  _globals['_LPGATEWAYSERVICE']._serialized_start=2081
-  _globals['_LPGATEWAYSERVICE']._serialized_end=2232
+  _globals['_FROMDEALER']._serialized_end=535
+  _globals['_FROMDEALERBATCH']._serialized_start=537
+  _globals['_FROMDEALERBATCH']._serialized_end=594
+  _globals['_TODEALERBATCH']._serialized_start=596
+  _globals['_TODEALERBATCH']._serialized_end=649
+  _globals['_DEALERHELLO']._serialized_start=651
+  _globals['_DEALERHELLO']._serialized_end=720
+  _globals['_QUOTEANSWER']._serialized_start=722
+  _globals['_QUOTEANSWER']._serialized_end=823
+  _globals['_PASSANSWER']._serialized_start=825
+  _globals['_PASSANSWER']._serialized_end=869
+  _globals['_WITHDRAWANSWER']._serialized_start=871
+  _globals['_WITHDRAWANSWER']._serialized_end=929
+  _globals['_LASTLOOKREPLY']._serialized_start=931
+  _globals['_LASTLOOKREPLY']._serialized_end=1027
+  _globals['_DEALERPING']._serialized_start=1029
+  _globals['_DEALERPING']._serialized_end=1056
+  _globals['_TODEALER']._serialized_start=1059
+  _globals['_TODEALER']._serialized_end=1379
+  _globals['_DEALERWELCOME']._serialized_start=1381
+  _globals['_DEALERWELCOME']._serialized_end=1468
+  _globals['_QUOTEREQUEST']._serialized_start=1471
+  _globals['_QUOTEREQUEST']._serialized_end=1734
+  _globals['_QUOTEOUTCOME']._serialized_start=1737
+  _globals['_QUOTEOUTCOME']._serialized_end=1872
+  _globals['_LASTLOOKREQUEST']._serialized_start=1874
+  _globals['_LASTLOOKREQUEST']._serialized_end=2001
+  _globals['_REQUESTENDED']._serialized_start=2003
+  _globals['_REQUESTENDED']._serialized_end=2082
+  _globals['_LPGATEWAYSERVICE']._serialized_start=2085
+  _globals['_LPGATEWAYSERVICE']._serialized_end=2236
 # @@protoc_insertion_point(module_scope)

@@ -30,21 +30,22 @@ class DealerConnections(_message.Message):
     def __init__(self, dealers: _Optional[_Iterable[_Union[DealerConnection, _Mapping]]] = ..., snapshot: _Optional[bool] = ...) -> None: ...
 
 class FromDealer(_message.Message):
-    __slots__ = ("hello", "quote", "withdraw", "last_look", "ping", "batch")
+    __slots__ = ("hello", "quote", "declined", "withdraw", "last_look", "ping", "batch")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     QUOTE_FIELD_NUMBER: _ClassVar[int]
-    PASS_FIELD_NUMBER: _ClassVar[int]
+    DECLINED_FIELD_NUMBER: _ClassVar[int]
     WITHDRAW_FIELD_NUMBER: _ClassVar[int]
     LAST_LOOK_FIELD_NUMBER: _ClassVar[int]
     PING_FIELD_NUMBER: _ClassVar[int]
     BATCH_FIELD_NUMBER: _ClassVar[int]
     hello: DealerHello
     quote: QuoteAnswer
+    declined: PassAnswer
     withdraw: WithdrawAnswer
     last_look: LastLookReply
     ping: DealerPing
     batch: FromDealerBatch
-    def __init__(self, hello: _Optional[_Union[DealerHello, _Mapping]] = ..., quote: _Optional[_Union[QuoteAnswer, _Mapping]] = ..., withdraw: _Optional[_Union[WithdrawAnswer, _Mapping]] = ..., last_look: _Optional[_Union[LastLookReply, _Mapping]] = ..., ping: _Optional[_Union[DealerPing, _Mapping]] = ..., batch: _Optional[_Union[FromDealerBatch, _Mapping]] = ..., **kwargs) -> None: ...
+    def __init__(self, hello: _Optional[_Union[DealerHello, _Mapping]] = ..., quote: _Optional[_Union[QuoteAnswer, _Mapping]] = ..., declined: _Optional[_Union[PassAnswer, _Mapping]] = ..., withdraw: _Optional[_Union[WithdrawAnswer, _Mapping]] = ..., last_look: _Optional[_Union[LastLookReply, _Mapping]] = ..., ping: _Optional[_Union[DealerPing, _Mapping]] = ..., batch: _Optional[_Union[FromDealerBatch, _Mapping]] = ...) -> None: ...
 
 class FromDealerBatch(_message.Message):
     __slots__ = ("messages",)
