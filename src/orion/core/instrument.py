@@ -112,6 +112,9 @@ class Dealer:
     version: int = 1
 
 
+MAX_PRICE = Decimal(10) ** 12
+
+
 def size_problem(instrument: Instrument, size: Quantity) -> str | None:
     """Why this size cannot be dealt, or None. Sizes are whole lots between the smallest and the largest."""
     if not size.is_finite() or size <= 0:
@@ -129,6 +132,8 @@ def price_problem(tick_size: Decimal, price: Price) -> str | None:
     """Why this price cannot be quoted, or None. Prices are positive whole ticks."""
     if not price.is_finite() or price <= 0:
         return "the price must be greater than zero"
+    if price >= MAX_PRICE:
+        return "the price is too large"
     if not is_multiple(price, tick_size):
         return f"the price must be a multiple of {plain(tick_size)}"
     return None

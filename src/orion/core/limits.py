@@ -69,7 +69,7 @@ def notional_usd(
     instrument: Instrument, size: Quantity, mid: Price | None, usd_rate: Decimal | None
 ) -> Decimal | None:
     """size × mid × contract size × USD per quote currency, in cents; None when a price or a rate is not known."""
-    if mid is None or usd_rate is None:
+    if mid is None or usd_rate is None or not size.is_finite():
         return None
     return round_money(size * mid * instrument.contract_size * usd_rate, "USD")
 
