@@ -9,7 +9,9 @@ from orion.core.values import Instant
 
 @dataclass(frozen=True, slots=True)
 class DeadLetterParked:
-    """A consumer could not process a record; the record and what follows it of the same entity wait."""
+    """A consumer could not process a record;
+    the record and what follows it of the same entity wait.
+    """
 
     at: Instant
     consumer: str

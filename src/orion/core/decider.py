@@ -29,7 +29,10 @@ class Decision(Generic[E]):
 
 @dataclass(frozen=True, slots=True)
 class Recorded(Generic[E]):
-    """An event with its place in the history of its entity. Sequences are gap-free from 1 per entity."""
+    """An event with its place in the history of its entity.
+
+    Sequences are gap-free from 1 per entity.
+    """
 
     event: E
     entity_type: str

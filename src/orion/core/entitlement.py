@@ -1,4 +1,6 @@
-"""What a user may deal beside the roles: asset classes, instruments, venues, largest notional, RFQs per minute."""
+"""What a user may deal beside the roles:
+asset classes, instruments, venues, largest notional, RFQs per minute.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ NOTHING = Grants()
 
 
 def may_see(grants: Grants, instrument_id: str, asset_class: AssetClass | str) -> bool:
-    """True when the instrument may be seen and dealt: its class, and itself when the grants name instruments."""
+    """True when the instrument may be seen and dealt:
+    its class, and itself when the grants name instruments.
+    """
     if AssetClass(asset_class).value not in grants.asset_classes:
         return False
     return grants.instrument_ids is None or instrument_id in grants.instrument_ids

@@ -1,4 +1,6 @@
-"""What happens to sessions and users, as events. They carry no secret: no password, no token, no cookie."""
+"""What happens to sessions and users, as events. They carry no secret:
+no password, no token, no cookie.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""Ids. Each starts with a slot (four hex digits) that fixes its partition, so that what belongs together stays together.
+"""Ids. Each starts with a slot (four hex digits) that fixes its partition, so that what belongs
+together stays together.
 
-An id is 30 characters: the slot, then 128 bits in lower-case base32. Callers treat it as opaque. Derived ids let a retry
-reach the same owner and make a doubled effect impossible.
+An id is 30 characters: the slot, then 128 bits in lower-case base32. Callers treat it as opaque.
+Derived ids let a retry reach the same owner and make a doubled effect impossible.
 """
 
 from __future__ import annotations
@@ -78,7 +79,9 @@ def correlation_id(rfq: str) -> CorrelationId:
 
 
 def event_id(tenant: str, entity_type: str, entity_id: str, sequence: int) -> str:
-    """The UUID text (version 8, RFC 9562) of an event: the same entity and sequence give the same id."""
+    """The UUID text (version 8, RFC 9562) of an event:
+    the same entity and sequence give the same id.
+    """
     raw = bytearray(_digest(("event", tenant, entity_type, entity_id, str(sequence))))
     raw[6] = (raw[6] & 0x0F) | 0x80
     raw[8] = (raw[8] & 0x3F) | 0x80

@@ -1,4 +1,7 @@
-"""Reference data: what can be dealt, where, and by whom it is quoted. The field's conventions, as data."""
+"""Reference data: what can be dealt, where, and by whom it is quoted.
+
+The field's conventions, as data.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +43,10 @@ class Display:
 
 @dataclass(frozen=True, slots=True)
 class Instrument:
-    """One tradable thing. `currency` is what a size is in (base currency in FX, nominal currency for bonds)."""
+    """One tradable thing.
+
+    `currency` is what a size is in (base currency in FX, nominal currency for bonds).
+    """
 
     instrument_id: str
     symbol: str
@@ -61,7 +67,8 @@ class Instrument:
     display: Display
     spread_unit: str
     size_unit: str
-    contract_size: Decimal      # notional = size × price × contract_size: FX 1, bonds 0.01, equities 1
+    # notional = size × price × contract_size: FX 1, bonds 0.01, equities 1
+    contract_size: Decimal
     venue_ids: tuple[str, ...]
     stale_amber_ms: int
     stale_red_ms: int
@@ -116,7 +123,10 @@ MAX_PRICE = Decimal(10) ** 12
 
 
 def size_problem(instrument: Instrument, size: Quantity) -> str | None:
-    """Why this size cannot be dealt, or None. Sizes are whole lots between the smallest and the largest."""
+    """Why this size cannot be dealt, or None.
+
+    Sizes are whole lots between the smallest and the largest.
+    """
     if not size.is_finite() or size <= 0:
         return "the size must be greater than zero"
     if size < instrument.min_size:

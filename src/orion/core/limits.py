@@ -1,4 +1,6 @@
-"""Limits that hold before anything is sent. Every check leaves a record: what was measured, against what, and how it came out."""
+"""Limits that hold before anything is sent. Every check leaves a record:
+what was measured, against what, and how it came out.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,9 @@ def check_entitlement(grants: Grants, instrument: Instrument) -> Check:
     )
 
 
-def check_venue(grants: Grants, instrument: Instrument, venue_id: str, venue: Venue | None) -> Check:
+def check_venue(
+    grants: Grants, instrument: Instrument, venue_id: str, venue: Venue | None
+) -> Check:
     """The venue is granted to the user, trades this instrument by RFQ and is open for business."""
     limit = ",".join(sorted(grants.venue_ids)) or "none"
     trades = (
@@ -68,7 +72,9 @@ def check_rate(grants: Grants, count: int) -> Check:
 def notional_usd(
     instrument: Instrument, size: Quantity, mid: Price | None, usd_rate: Decimal | None
 ) -> Decimal | None:
-    """size × mid × contract size × USD per quote currency, in cents; None when a price or a rate is not known."""
+    """size × mid × contract size × USD per quote currency, in cents;
+    None when a price or a rate is not known.
+    """
     if mid is None or usd_rate is None or not size.is_finite():
         return None
     return round_money(size * mid * instrument.contract_size * usd_rate, "USD")
@@ -86,7 +92,9 @@ def check_notional(grants: Grants, notional: Decimal | None) -> Check:
 
 
 def usd_rate(currency: str, mids: Mapping[str, Price]) -> Decimal | None:
-    """USD for one unit of `currency`, from the mids of the pairs with USD ("EURUSD" or "USDJPY"); None when there is none."""
+    """USD for one unit of `currency`, from the mids of the pairs with USD ("EURUSD" or "USDJPY");
+    None when there is none.
+    """
     if currency == "USD":
         return Decimal(1)
     direct = mids.get(f"{currency}USD")

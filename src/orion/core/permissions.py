@@ -1,6 +1,8 @@
-"""Who may do what: the one matrix of role × permission. The BFF and every service ask here; nothing else decides.
+"""Who may do what: the one matrix of role × permission. The BFF and every service ask here; nothing
+else decides.
 
-Scopes nest: what the tenant scope shows includes the desk's, which includes one's own. Nothing is allowed that is not written here.
+Scopes nest: what the tenant scope shows includes the desk's, which includes one's own. Nothing is
+allowed that is not written here.
 """
 
 from __future__ import annotations
@@ -75,7 +77,9 @@ MATRIX: dict[Role, frozenset[Permission]] = {
     Role.ADMIN: _SCREEN | _MARKET | _RFQ_TENANT | _TRADE_TENANT | _AUDIT_TENANT
     | {P.DEALERS_READ, P.USER_READ, P.USER_MANAGE},
     # Operations only: no prices, no RFQs, no trades, no audit content.
-    Role.PLATFORM: frozenset({P.PREFERENCES_WRITE, P.NOTIFICATION_READ, P.OPERATIONS_READ, P.OPERATIONS_MANAGE}),
+    Role.PLATFORM: frozenset({
+        P.PREFERENCES_WRITE, P.NOTIFICATION_READ, P.OPERATIONS_READ, P.OPERATIONS_MANAGE,
+    }),
 }
 
 _SCOPED = {
@@ -108,7 +112,8 @@ def read_scope(roles: Iterable[str], area: str) -> Scope | None:
 def may_read(
     roles: Iterable[str], area: str, *, user: str, desk: str, owner: str, owner_desk: str
 ) -> bool:
-    """True when `user` of `desk` may read what belongs to `owner` of `owner_desk` in the same tenant.
+    """True when `user` of `desk` may read what belongs to `owner` of `owner_desk` in the same
+    tenant.
 
     The tenants must have been compared before: this function knows nothing of other tenants.
     """

@@ -25,7 +25,9 @@ Q = TypeVar("Q", bound=Ranked)
 
 
 def ranked(side: Side, quotes: Iterable[Q]) -> list[Q]:
-    """Best price first, then the earliest; the id decides what is left, so the order is total and the same everywhere."""
+    """Best price first, then the earliest;
+    the id decides what is left, so the order is total and the same everywhere.
+    """
     sign = 1 if side is Side.BUY else -1
     return sorted(quotes, key=lambda q: (q.price * sign, q.received_at, q.quote_id))
 
@@ -62,14 +64,18 @@ class Circumstances:
 
 
 def half_spread_pips(model: PricingModel, now: Circumstances, size: Quantity) -> Decimal:
-    """Half of the spread for this size, wider when the market moves, never wider than the model's limit."""
+    """Half of the spread for this size, wider when the market moves, never wider than the model's
+    limit.
+    """
     by_size = model.size_pips * size / model.size_unit
     by_volatility = model.volatility_factor * now.volatility_pips
     return min(model.half_spread_pips + by_size + by_volatility, model.max_half_spread_pips)
 
 
 def inventory_shift_pips(model: PricingModel, inventory: Quantity) -> Decimal:
-    """How far the dealer moves its mid: down when long (it wants to sell), up when short; bounded by a full book."""
+    """How far the dealer moves its mid: down when long (it wants to sell), up when short;
+    bounded by a full book.
+    """
     if model.inventory_limit <= 0:
         return Decimal(0)
     fill = max(Decimal(-1), min(Decimal(1), inventory / model.inventory_limit))
@@ -77,7 +83,9 @@ def inventory_shift_pips(model: PricingModel, inventory: Quantity) -> Decimal:
 
 
 def quote_price(model: PricingModel, now: Circumstances, side: Side, size: Quantity) -> Price:
-    """The dealer's price for a requester's `side`: BUY gets the offer, rounded up; SELL the bid, rounded down to the tick."""
+    """The dealer's price for a requester's `side`: BUY gets the offer, rounded up;
+    SELL the bid, rounded down to the tick.
+    """
     centre = now.mid + inventory_shift_pips(model, now.inventory) * now.pip
     half = half_spread_pips(model, now, size) * now.pip
     if side is Side.BUY:
@@ -86,7 +94,9 @@ def quote_price(model: PricingModel, now: Circumstances, side: Side, size: Quant
 
 
 def drift_pips(side: Side, quoted_mid: Price, mid: Price, pip: Decimal) -> Decimal:
-    """How far the mid has moved against the dealer since it quoted, in pips; negative: in its favour."""
+    """How far the mid has moved against the dealer since it quoted, in pips; negative:
+    in its favour.
+    """
     moved = mid - quoted_mid if side is Side.BUY else quoted_mid - mid
     return moved / pip
 
@@ -95,7 +105,9 @@ def last_look_passes(
     side: Side, quoted_mid: Price, mid: Price, *, pip: Decimal, max_drift_pips: Decimal,
     asked_at: Instant, now: Instant, hold_us: int,
 ) -> bool:
-    """A dealer stands by its quote unless the mid went too far against it or its own hold time is over."""
+    """A dealer stands by its quote unless the mid went too far against it or its own hold time is
+    over.
+    """
     if now - asked_at > hold_us:
         return False
     return drift_pips(side, quoted_mid, mid, pip) <= max_drift_pips

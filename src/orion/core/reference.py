@@ -1,4 +1,7 @@
-"""Changes of reference data, as events. Each carries the whole new version, so a reader needs no history."""
+"""Changes of reference data, as events.
+
+Each carries the whole new version, so a reader needs no history.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,8 @@ class InstrumentUpdated:
 
     at: Instant
     instrument: Instrument
-    changed: tuple[str, ...] = ()   # names of the fields that differ from the version before; empty: it is new
+    # names of the fields that differ from the version before; empty: it is new
+    changed: tuple[str, ...] = ()
     by: str = "seed"
 
 

@@ -1,7 +1,8 @@
 """Settlement: business days per currency and the date on which a trade made today settles.
 
-The holiday tables are those of the currencies' payment systems (Fedwire, TARGET, CHAPS, BOJ-NET, SIC, RITS, Lynx, ESAS, RIX, NBO), weekdays
-only, for the years named. Outside these years only weekends, 1 January and 25 December are known.
+The holiday tables are those of the currencies' payment systems (Fedwire, TARGET, CHAPS, BOJ-NET,
+SIC, RITS, Lynx, ESAS, RIX, NBO), weekdays only, for the years named. Outside these years only
+weekends, 1 January and 25 December are known.
 """
 
 from __future__ import annotations
@@ -62,7 +63,8 @@ _TABLE: dict[str, dict[int, str]] = {
 
 HOLIDAYS: dict[str, frozenset[date]] = {
     currency: frozenset(
-        date(year, int(day[:2]), int(day[3:])) for year, days in years.items() for day in days.split()
+        date(year, int(day[:2]), int(day[3:]))
+        for year, days in years.items() for day in days.split()
     )
     for currency, years in _TABLE.items()
 }
@@ -100,7 +102,8 @@ def add_business_days(currencies: tuple[str, ...], day: date, count: int) -> dat
 
 
 def fx_value_date(currencies: tuple[str, ...], today: date, days: int) -> date:
-    """Spot: each currency counts its own days, the dollar's holidays count only on the value date itself, which is good in all of them.
+    """Spot: each currency counts its own days, the dollar's holidays count only on the value date
+    itself, which is good in all of them.
 
     A cross settles on a day that is good in New York too (ACI Model Code, spot date convention).
     """
@@ -120,7 +123,10 @@ def settlement_date(instrument: Instrument, today: date) -> date:
 
 
 def settlement_problem(instrument: Instrument, today: date, wanted: date) -> str | None:
-    """Why `wanted` cannot be the settlement date, or None. It is a business day, not before the standard date, within a year."""
+    """Why `wanted` cannot be the settlement date, or None.
+
+    It is a business day, not before the standard date, within a year.
+    """
     standard = settlement_date(instrument, today)
     if wanted < standard:
         return f"the earliest settlement date is {standard.isoformat()}"

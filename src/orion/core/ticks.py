@@ -1,6 +1,8 @@
-"""Ticks: raw market data made usable, lateness, staleness, crosses. Pure: instants come in with the data.
+"""Ticks: raw market data made usable, lateness, staleness, crosses. Pure: instants come in with the
+data.
 
-A malformed tick is dropped with a reason and counted by the caller; a doubtful one is flagged and kept. Nothing here raises for bad data.
+A malformed tick is dropped with a reason and counted by the caller; a doubtful one is flagged and
+kept. Nothing here raises for bad data.
 """
 
 from __future__ import annotations
@@ -66,8 +68,10 @@ MarketTickReceived: TypeAlias = Tick
 class Rules:
     """How strict to be."""
 
-    late_after_us: Micros = 250 * MILLISECOND     # behind the newest source time by more than this: LATE
-    future_after_us: Micros = 5 * SECOND          # ahead of the receive time by more than this: dropped
+    # behind the newest source time by more than this: LATE
+    late_after_us: Micros = 250 * MILLISECOND
+    # ahead of the receive time by more than this: dropped
+    future_after_us: Micros = 5 * SECOND
     drop_crossed: bool = False                    # otherwise flagged
     max_decimals: int = MAX_DECIMALS
 
@@ -148,7 +152,7 @@ def _flags(low: Price | None, high: Price | None, tick_size: Decimal | None) -> 
     return tuple(flags)
 
 
-# ---- staleness ----------------------------------------------------------------------------------------------------------------------
+# ---- staleness ----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +195,9 @@ class Freshness:
 def sign_of_life(
     state: Freshness, at: Instant, *, is_tick: bool
 ) -> tuple[Freshness, MarketDataRecovered | None]:
-    """A tick (or a heartbeat) arrived at `at`. Instants that run backwards never make it younger."""
+    """A tick (or a heartbeat) arrived at `at`. Instants that run backwards never make it younger.
+
+    """
     sign = max(at, state.last_sign_at)
     tick = max(at, state.last_tick_at) if is_tick else state.last_tick_at
     alive = replace(state, last_sign_at=sign, last_tick_at=tick, stale_since=None)
@@ -210,7 +216,7 @@ def look(state: Freshness, at: Instant) -> tuple[Freshness, MarketDataStaleDetec
     return replace(state, stale_since=at), event
 
 
-# ---- crosses ------------------------------------------------------------------------------------------------------------------------
+# ---- crosses ------------------------------------------------------------------------------------
 
 
 class Leg(str, Enum):
@@ -222,7 +228,9 @@ class Leg(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class Cross:
-    """A pair computed from two others: cross = first × or ÷ second, the first as it is or turned over."""
+    """A pair computed from two others:
+    cross = first × or ÷ second, the first as it is or turned over.
+    """
 
     instrument_id: str
     first: str
@@ -233,7 +241,10 @@ class Cross:
 
 
 def cross_tick(rule: Cross, first: Tick, second: Tick, *, source: str) -> Tick | None:
-    """The cross of two ticks, or None when a side is missing. Bid rounds down and ask up, so the cross never looks too good."""
+    """The cross of two ticks, or None when a side is missing.
+
+    Bid rounds down and ask up, so the cross never looks too good.
+    """
     if first.bid is None or first.ask is None or second.bid is None or second.ask is None:
         return None
     low_1, high_1 = _turned(rule.first_leg, first.bid, first.ask)

@@ -1,4 +1,7 @@
-"""Trade: one per accepted quote, immutable. The id comes from (RFQ, quote), so a second one cannot exist."""
+"""Trade: one per accepted quote, immutable.
+
+The id comes from (RFQ, quote), so a second one cannot exist.
+"""
 
 from __future__ import annotations
 
@@ -114,7 +117,9 @@ def _agreed(command: ExecuteTrade) -> Trade:
 
 
 def evolve(state: Trade | None, event: TradeExecuted) -> Trade:
-    """The state after the event. Raises AssertionError when the trade exists already: that is a bug."""
+    """The state after the event. Raises AssertionError when the trade exists already:
+    that is a bug.
+    """
     assert (state.status if state else None, type(event)) in MOVES, "a trade is made once"
     return event.trade
 

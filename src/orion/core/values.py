@@ -8,7 +8,9 @@ from enum import Enum
 from typing import TypeAlias
 
 Instant: TypeAlias = int
-"""A moment: microseconds since 1970-01-01T00:00:00Z. Core never reads a clock; instants are handed in."""
+"""A moment: microseconds since 1970-01-01T00:00:00Z. Core never reads a clock;
+instants are handed in.
+"""
 
 Micros: TypeAlias = int
 """A duration in microseconds."""
@@ -42,7 +44,8 @@ _MINOR_UNITS = {"JPY": 0, "KRW": 0, "HUF": 2}
 
 
 def parse_decimal(text: str) -> Decimal:
-    """A decimal written plainly ("1250000.50"): no exponent, sign only when negative, at most 18 + 12 digits.
+    """A decimal written plainly ("1250000.50"): no exponent, sign only when negative, at most 18 +
+    12 digits.
 
     Raises ValueError for anything else (NaN, Infinity, "1e9", " 1").
     """

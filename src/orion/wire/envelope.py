@@ -1,4 +1,6 @@
-"""The envelope: core events ⇄ the JSON that lies on the bus. Unknown fields are ignored; what cannot be read raises InvalidEvent."""
+"""The envelope: core events ⇄ the JSON that lies on the bus. Unknown fields are ignored;
+what cannot be read raises InvalidEvent.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ from orion.wire.registry import BY_CLASS, BY_TYPE, Kind, upcast
 
 
 class Entity(msgspec.Struct, rename="camel", frozen=True, gc=False):
-    """What the event happened to. `sequence` is gap-free from 1 per entity (ticks: per source run)."""
+    """What the event happened to. `sequence` is gap-free from 1 per entity (ticks: per source run).
+
+    """
 
     entity_type: str
     entity_id: str
@@ -48,7 +52,9 @@ class _Opened(Envelope, frozen=True, gc=False):
 
 
 class InvalidEvent(Exception):
-    """Bytes that cannot be read as an event. A consumer makes a dead letter of it; `diagnostics` go along."""
+    """Bytes that cannot be read as an event. A consumer makes a dead letter of it;
+    `diagnostics` go along.
+    """
 
     def __init__(self, reason: str, **diagnostics: object) -> None:
         self.reason = reason
@@ -64,7 +70,9 @@ _TIME = msgspec.json.Decoder(datetime)
 
 
 def iso_ms(at: int) -> str:
-    """The instant as ISO 8601 UTC with milliseconds, cut, not rounded: "2026-02-09T12:34:56.789Z"."""
+    """The instant as ISO 8601 UTC with milliseconds, cut, not rounded: "2026-02-09T12:34:56.789Z".
+
+    """
     when = moment(at - at % 1000)
     return when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
@@ -86,7 +94,9 @@ def encode(
 
 
 def decode(body: bytes) -> tuple[Envelope, Any]:
-    """The envelope and the core event. Raises InvalidEvent with diagnostics: not JSON, not an envelope, unknown type or version, bad payload."""
+    """The envelope and the core event. Raises InvalidEvent with diagnostics:
+    not JSON, not an envelope, unknown type or version, bad payload.
+    """
     opened = _open(body)
     kind = _kind_of(opened)
     return opened, _payload(kind, opened)
@@ -138,7 +148,7 @@ def _payload(kind: Kind, opened: _Opened) -> Any:
             raised = upcast(kind.event_type, opened.event_version, _LOOSE.decode(opened.payload))
             if raised is None:
                 raise InvalidEvent(
-                    f"no way from {kind.event_type} version {opened.event_version} to {kind.version}",
+                    f"no way from {kind.event_type} {opened.event_version} to {kind.version}",
                     event_id=opened.event_id,
                 )
             struct = msgspec.convert(raised, kind.shape.struct)

@@ -1,7 +1,8 @@
-"""Core dataclasses ⇄ structs as they travel: camelCase names, decimals as plain strings, instants as ISO 8601 UTC.
+"""Core dataclasses ⇄ structs as they travel: camelCase names, decimals as plain strings, instants
+as ISO 8601 UTC.
 
-The struct of a dataclass is made from the dataclass itself, once. Instants keep their microseconds on the wire (nothing is lost when a
-history is replayed); a reader that needs milliseconds cuts them.
+The struct of a dataclass is made from the dataclass itself, once. Instants keep their microseconds
+on the wire (nothing is lost when a history is replayed); who needs milliseconds cuts them.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from decimal import Decimal
 from enum import Enum
 from functools import cache
 from operator import attrgetter
-from typing import Annotated, Any, Union
+from typing import Annotated, Any, Optional, Union
 
 import msgspec
 
@@ -84,7 +85,9 @@ class _Member:
 
 @cache
 def shape_of(core: type) -> Shape:
-    """The shape of a dataclass of core. Raises TypeError for a field that has no form on the wire."""
+    """The shape of a dataclass of core. Raises TypeError for a field that has no form on the wire.
+
+    """
     hints = typing.get_type_hints(core)
     members = [_member(f, hints[f.name]) for f in dataclasses.fields(core)]
     # Positional structs want required fields first; the JSON object has no order that matters.
@@ -113,13 +116,16 @@ def _reader(members: list[_Member]) -> Convert:
 def _member(field: dataclasses.Field[Any], hint: Any) -> _Member:
     if str(field.type) in _INSTANT:
         nullable = str(field.type) != "Instant"
-        kind, to_wire, to_core = _MOMENT | None if nullable else _MOMENT, moment, instant
+        kind: Any = Optional[_MOMENT] if nullable else _MOMENT  # noqa: UP045
+        to_wire: Convert | None = moment
+        to_core: Convert | None = instant
     else:
         kind, to_wire, to_core = _kind(hint)
     default: Any = msgspec.NODEFAULT
     if field.default is not dataclasses.MISSING:
-        plain = field.default is None or to_wire is None
-        default = field.default if plain else to_wire(field.default)
+        default = field.default
+        if default is not None and to_wire is not None:
+            default = to_wire(default)
     elif type(None) in typing.get_args(kind):
         default = None      # absent and null say the same
     return _Member(field.name, kind, to_wire, to_core, default)

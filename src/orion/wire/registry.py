@@ -1,4 +1,7 @@
-"""The one registry: event class ↔ (event type, version), its topic and entity. The catalogue of contracts/topics.toml, in types."""
+"""The one registry: event class ↔ (event type, version), its topic and entity.
+
+The catalogue of contracts/topics.toml, in types.
+"""
 
 from __future__ import annotations
 
@@ -63,7 +66,10 @@ BY_TYPE: dict[str, Kind] = {kind.event_type: kind for kind in BY_CLASS.values()}
 
 Upcast = Callable[[dict[str, Any]], dict[str, Any]]
 UPCASTS: dict[tuple[str, int], Upcast] = {}
-"""(event type, version) → what makes its payload one of the next version. Filled when a version 2 appears."""
+"""(event type, version) → what makes its payload one of the next version.
+
+Filled when a version 2 appears.
+"""
 
 
 def upcast(event_type: str, version: int, payload: dict[str, Any]) -> dict[str, Any] | None:

@@ -1,4 +1,7 @@
-"""States of core ⇄ bytes of a state row. The schema number grows when a change cannot be read by the code before it."""
+"""States of core ⇄ bytes of a state row.
+
+The schema number grows when a change cannot be read by the code before it.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,10 @@ def encode_state(state: Rfq | Trade) -> bytes:
 
 
 def decode_state(core: type, body: bytes, schema: int = 1) -> Any:
-    """The state of these bytes. Raises InvalidEvent for a newer schema or for bytes that are no state."""
+    """The state of these bytes.
+
+    Raises InvalidEvent for a newer schema or for bytes that are no state.
+    """
     if not 1 <= schema <= SCHEMAS[core]:
         raise InvalidEvent(f"{core.__name__} schema {schema} is not known here")
     try:

@@ -1,4 +1,6 @@
-"""RFQ: the one import surface. Files in the order of thought: words, commands, events, state (with MOVES), view, checks, answers, decide."""
+"""RFQ: the one import surface. Files in the order of thought:
+words, commands, events, state (with MOVES), view, checks, answers, decide.
+"""
 
 from orion.core.rfq import commands, events, view, words
 from orion.core.rfq.decide import decide

@@ -1,4 +1,6 @@
-"""RFQ: what dealers' answers lead to. Late and unusable quotes are discarded and recorded; a repeat gives nothing new."""
+"""RFQ: what dealers' answers lead to. Late and unusable quotes are discarded and recorded;
+a repeat gives nothing new.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ def _refuse(code: str, detail: str) -> Outcome:
 
 
 def takes_quotes(state: Rfq, at: Instant) -> bool:
-    """Quotes are taken until expiry; also while a dealer's last look is open, because the RFQ may come back from it."""
+    """Quotes are taken until expiry;
+    also while a dealer's last look is open, because the RFQ may come back from it.
+    """
     if at >= state.terms.expires_at:
         return False
     if state.status in OPEN:

@@ -1,4 +1,6 @@
-"""RFQ: the commands. Imperative; each carries the instant of its decision and every fact the decision needs."""
+"""RFQ: the commands. Imperative;
+each carries the instant of its decision and every fact the decision needs.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ from orion.core.values import Instant, Price, Quantity, Side
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A dealer that could be asked. `blocked`: what the asking side knows against it now (THROTTLED, NOT_CONNECTED …)."""
+    """A dealer that could be asked. `blocked`:
+    what the asking side knows against it now (THROTTLED, NOT_CONNECTED …).
+    """
 
     dealer: Dealer
     blocked: str | None = None
@@ -39,7 +43,8 @@ class CreateRFQ:
     size: Quantity
     expiry_seconds: int
     candidates: tuple[Candidate, ...]       # every dealer of reference data, in its order
-    rate_count: int                         # RFQs of this user in the last minute, this one not included
+    # RFQs of this user in the last minute, this one not included
+    rate_count: int
     usd_rate: Decimal | None                # USD for one unit of the instrument's quote currency
     mid: Price | None
     is_stale: bool = False
@@ -47,13 +52,18 @@ class CreateRFQ:
     partial_allowed: bool = False
     lp_ids: tuple[str, ...] = ()            # empty: all that are eligible
     venue_id: str | None = None             # None: the instrument's first venue
-    venue: Venue | None = None              # the venue of venue_id, or of the instrument's first; None: there is none
+    # the venue of venue_id, or of the instrument's first; None: there is none
+    venue: Venue | None = None
     settlement_date: date | None = None     # None: the instrument's standard date
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceiveQuote:
-    """A dealer quotes. `quote_id` is derived from RFQ, dealer and the dealer's own reference, so a repeat is seen as one."""
+    """A dealer quotes.
+
+    `quote_id` is derived from RFQ, dealer and the dealer's own reference, so a repeat is seen as
+    one.
+    """
 
     at: Instant
     quote_id: QuoteId
@@ -87,10 +97,13 @@ class WithdrawQuote:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AcceptQuote:
-    """The requester deals on a quote. `version` is the RFQ's public version that the requester saw."""
+    """The requester deals on a quote. `version` is the RFQ's public version that the requester saw.
+
+    """
 
     at: Instant
-    command_id: str                         # the idempotency key: the same accept again gives nothing new
+    # the idempotency key: the same accept again gives nothing new
+    command_id: str
     subject: str
     quote_id: QuoteId
     version: int

@@ -1,7 +1,8 @@
-"""RFQ: the decisions. Pure: state and command in, events or a refusal out. Never raises for a refusal.
+"""RFQ: the decisions. Pure: state and command in, events or a refusal out. Never raises for a
+refusal.
 
-Time is the command's `at`, the owner's clock. Where time has run out but nobody has said so yet, the decision says so: a late accept or
-cancel is refused and lets the RFQ expire in the same write.
+Time is the command's `at`, the owner's clock. Where time has run out but nobody has said so yet,
+the decision says so: a late accept or cancel is refused and lets the RFQ expire in the same write.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ def refuse(code: str, detail: str, *events: e.Event) -> Outcome:
 
 
 def decide(state: Rfq | None, command: c.Command) -> Outcome:
-    """What the command leads to. The same command on a state that has seen it leads to nothing new."""
+    """What the command leads to. The same command on a state that has seen it leads to nothing new.
+
+    """
     if isinstance(command, c.CreateRFQ):
         return NOTHING if state is not None else _create(command)
     if state is None:
@@ -56,7 +59,7 @@ def decide(state: Rfq | None, command: c.Command) -> Outcome:
             assert_never(command)
 
 
-# ---- create ---------------------------------------------------------------------------------------
+# ---- create -------------------------------------------------------------------------------------
 
 
 def _create(command: c.CreateRFQ) -> Outcome:
@@ -90,14 +93,16 @@ def _terms(command: c.CreateRFQ) -> Terms:
     )
 
 
-# ---- accept ---------------------------------------------------------------------------------------
+# ---- accept -------------------------------------------------------------------------------------
 
 
 def _accept(state: Rfq, command: c.AcceptQuote) -> Outcome:
     if command.subject != state.terms.subject:
         return refuse("RFQ-209", "only the requester may accept")
     held = state.acceptance
-    if held is not None and held.command_id == command.command_id and held.quote_id == command.quote_id:
+    if held is not None and (held.command_id, held.quote_id) == (
+        command.command_id, command.quote_id
+    ):
         return NOTHING
     closed = _closed(state, command.at)
     if closed is not None:
@@ -155,7 +160,7 @@ def _accepted(state: Rfq, command: c.AcceptQuote) -> Outcome:
     ),))
 
 
-# ---- cancel, expiry -------------------------------------------------------------------------------
+# ---- cancel, expiry -----------------------------------------------------------------------------
 
 
 def _cancel(state: Rfq, command: c.CancelRFQ) -> Outcome:
@@ -171,7 +176,8 @@ def _cancel(state: Rfq, command: c.CancelRFQ) -> Outcome:
             "RFQ-203", f"the RFQ is at version {state.version}, you saw {command.version}"
         )
     reason = (command.reason or "").strip()[:MAX_REASON] or None
-    return Decision((e.RFQCancelled(state.terms.rfq_id, command.at, state.terms.requester, reason),))
+    cancelled = e.RFQCancelled(state.terms.rfq_id, command.at, state.terms.requester, reason)
+    return Decision((cancelled,))
 
 
 def _expire(state: Rfq, command: c.ExpireRFQ) -> Outcome:
@@ -188,7 +194,7 @@ def _expired(state: Rfq, at: int) -> e.RFQExpired:
     return e.RFQExpired(state.terms.rfq_id, at, expires_at, len(state.quotes), best)
 
 
-# ---- last look, trade -----------------------------------------------------------------------------
+# ---- last look, trade ---------------------------------------------------------------------------
 
 
 def _answer_last_look(state: Rfq, command: c.AnswerLastLook) -> Outcome:

@@ -1,7 +1,8 @@
 """RFQ: the events. Past tense, frozen; what happened, with all that a reader needs.
 
-Two families. Lifecycle events belong to the entity RFQ (topic rfq.lifecycle) and count in its public version. Quote events belong
-to the entity Quote (topic rfq.quotes), each quote with its own sequence from 1.
+Two families. Lifecycle events belong to the entity RFQ (topic rfq.lifecycle) and count in its
+public version. Quote events belong to the entity Quote (topic rfq.quotes), each quote
+with its own sequence from 1.
 """
 
 from __future__ import annotations
@@ -60,7 +61,10 @@ class RFQQuoting:
 
 @dataclass(frozen=True, slots=True)
 class QuoteAccepted:
-    """The requester dealt. `final`: the trade stands. Otherwise the dealer has a last look until `deadline`."""
+    """The requester dealt. `final`: the trade stands.
+
+    Otherwise the dealer has a last look until `deadline`.
+    """
 
     rfq_id: RfqId
     at: Instant

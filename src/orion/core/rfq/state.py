@@ -1,4 +1,6 @@
-"""RFQ: the state, the legal moves, and how an event changes it. `evolve` never refuses: it looks the move up and asserts."""
+"""RFQ: the state, the legal moves, and how an event changes it. `evolve` never refuses:
+it looks the move up and asserts.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ class DealerLine:
 
 @dataclass(frozen=True, slots=True)
 class QuoteLine:
-    """A quote on this RFQ. `taken_back`: WITHDRAWN or LAST_LOOK_REJECTED, or None. `sequence`: of the entity Quote."""
+    """A quote on this RFQ. `taken_back`: WITHDRAWN or LAST_LOOK_REJECTED, or None. `sequence`:
+    of the entity Quote.
+    """
 
     quote: Quote
     sequence: int = 1
@@ -48,7 +52,9 @@ class Acceptance:
 
 @dataclass(frozen=True, slots=True)
 class Discard:
-    """A quote that was not used: remembered so that a repeat gives the same answer and no second record."""
+    """A quote that was not used:
+    remembered so that a repeat gives the same answer and no second record.
+    """
 
     quote_id: QuoteId
     code: str
@@ -85,7 +91,8 @@ class Rfq:
         return next((d for d in self.dealers if d.routed.lp_id == lp_id), None)
 
 
-# The only copy of the legal moves. A pair that is not here cannot happen. Events of quotes do not move the RFQ.
+# The only copy of the legal moves: a pair that is not here cannot happen. Events of quotes do not
+# move the RFQ.
 MOVES: Mapping[tuple[Status | None, type], Status] = {
     (None, e.RFQCreated): Status.CREATED,
     (Status.CREATED, e.RFQDenied): Status.DENIED,
@@ -104,10 +111,12 @@ MOVES: Mapping[tuple[Status | None, type], Status] = {
 
 
 def evolve(state: Rfq | None, event: e.Event) -> Rfq:
-    """The state after the event. Raises AssertionError for a move that MOVES does not know: that is a bug, not a refusal."""
-    if isinstance(event, e.QUOTES):
+    """The state after the event. Raises AssertionError for a move that MOVES does not know:
+    that is a bug, not a refusal.
+    """
+    if isinstance(event, e.QuoteReceived | e.QuoteDeclined | e.QuoteWithdrawn | e.QuoteDiscarded):
         assert state is not None, f"{type(event).__name__} before RFQCreated"
-        return replace(_evolve_quotes(state, event), revision=state.revision + 1)  # type: ignore[arg-type]
+        return replace(_evolve_quotes(state, event), revision=state.revision + 1)
     move = (state.status if state else None, type(event))
     assert move in MOVES, f"no such move: {move[0]} on {move[1].__name__}"
     status = MOVES[move]
@@ -207,7 +216,9 @@ def _take_back(
     return replace(state, quotes=lines)
 
 
-def fold(state: Rfq | None, new: Iterable[e.Event]) -> tuple[Rfq | None, tuple[Recorded[e.Event], ...]]:
+def fold(
+    state: Rfq | None, new: Iterable[e.Event]
+) -> tuple[Rfq | None, tuple[Recorded[e.Event], ...]]:
     """The state after the events, and each event with its entity and sequence, in order."""
     recorded: list[Recorded[e.Event]] = []
     for event in new:

@@ -1,4 +1,7 @@
-"""RFQ: what can be seen of it at an instant. Statuses of quotes, ranks, the best, the next deadline: functions of state and time."""
+"""RFQ: what can be seen of it at an instant.
+
+Statuses of quotes, ranks, the best, the next deadline: functions of state and time.
+"""
 
 from __future__ import annotations
 

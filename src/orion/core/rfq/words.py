@@ -55,7 +55,9 @@ class DealerStatus(str, Enum):
 MIN_EXPIRY_SECONDS = 5
 MAX_EXPIRY_SECONDS = 300
 MAX_QUOTES_PER_DEALER = 20
-"""Quotes one dealer may send on one RFQ, replaced and withdrawn ones included: bounds state and log."""
+"""Quotes one dealer may send on one RFQ, replaced and withdrawn ones included:
+bounds state and log.
+"""
 MAX_DISCARDS = 64
 """Discarded quotes recorded on one RFQ; further ones are refused without a record."""
 MAX_REASON = 200
@@ -127,5 +129,7 @@ class Quote:
 
 
 def display_number(ordinal: int, part: int, parts: int = 8) -> int:
-    """The number people see (R-1048 and T-1048): unique in a tenant without asking other partitions."""
+    """The number people see (R-1048 and T-1048):
+    unique in a tenant without asking other partitions.
+    """
     return 1000 + ordinal * parts + part

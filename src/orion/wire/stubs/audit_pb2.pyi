@@ -13,7 +13,7 @@ class TimelineRequest(_message.Message):
     def __init__(self, correlation_id: _Optional[str] = ...) -> None: ...
 
 class AuditEntry(_message.Message):
-    __slots__ = ("occurred_at_us", "service", "event_type", "event_id", "entity_type", "entity_id", "sequence", "topic", "partition", "offset", "payload")
+    __slots__ = ("occurred_at_us", "service", "event_type", "event_id", "entity_type", "entity_id", "sequence", "topic", "partition", "offset", "payload", "summary")
     OCCURRED_AT_US_FIELD_NUMBER: _ClassVar[int]
     SERVICE_FIELD_NUMBER: _ClassVar[int]
     EVENT_TYPE_FIELD_NUMBER: _ClassVar[int]
@@ -25,6 +25,7 @@ class AuditEntry(_message.Message):
     PARTITION_FIELD_NUMBER: _ClassVar[int]
     OFFSET_FIELD_NUMBER: _ClassVar[int]
     PAYLOAD_FIELD_NUMBER: _ClassVar[int]
+    SUMMARY_FIELD_NUMBER: _ClassVar[int]
     occurred_at_us: int
     service: str
     event_type: str
@@ -36,7 +37,8 @@ class AuditEntry(_message.Message):
     partition: int
     offset: int
     payload: bytes
-    def __init__(self, occurred_at_us: _Optional[int] = ..., service: _Optional[str] = ..., event_type: _Optional[str] = ..., event_id: _Optional[str] = ..., entity_type: _Optional[str] = ..., entity_id: _Optional[str] = ..., sequence: _Optional[int] = ..., topic: _Optional[str] = ..., partition: _Optional[int] = ..., offset: _Optional[int] = ..., payload: _Optional[bytes] = ...) -> None: ...
+    summary: str
+    def __init__(self, occurred_at_us: _Optional[int] = ..., service: _Optional[str] = ..., event_type: _Optional[str] = ..., event_id: _Optional[str] = ..., entity_type: _Optional[str] = ..., entity_id: _Optional[str] = ..., sequence: _Optional[int] = ..., topic: _Optional[str] = ..., partition: _Optional[int] = ..., offset: _Optional[int] = ..., payload: _Optional[bytes] = ..., summary: _Optional[str] = ...) -> None: ...
 
 class TimelineResponse(_message.Message):
     __slots__ = ("items",)
