@@ -1,0 +1,32 @@
+"""How the hall builds the audit service."""
+
+from __future__ import annotations
+
+from orion.platform.module import Module, Ports
+from orion.services.audit import outside
+from orion.services.audit.config import Config
+from orion.services.audit.recorder import Recorder
+from orion.services.audit.rpc import AuditRpc
+from orion.wire.stubs.audit_pb2_grpc import add_AuditServiceServicer_to_server
+
+
+def build(ports: Ports, config: Config) -> Module:
+    """One recorder, one anchorer, one servicer."""
+    settings = ports.settings
+    anchors = outside.AnchorFile(settings.data_dir / "audit-anchors")
+    key = outside.read_key(settings.secrets_dir)
+    if key is None:
+        # Only a platform that never anchored may start without its key: a new one would make old signatures look forged.
+        if anchors.lines():
+            raise outside.missing_key(settings.secrets_dir)
+        key = outside.make_key(settings.secrets_dir)
+    recorder = Recorder(
+        bus=ports.bus, store=ports.store, database=ports.database, clock=ports.clock, config=config,
+        key=key, anchors=anchors,
+    )
+    return Module(
+        "audit",
+        rpc=[(add_AuditServiceServicer_to_server, AuditRpc(ports.database, config))],
+        tasks=[recorder.run, recorder.anchor_for_ever],
+        ready=lambda: None if recorder.is_ready else "audit: catching up",
+    )

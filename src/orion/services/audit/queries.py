@@ -1,0 +1,92 @@
+"""The audit service's SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from orion.platform.store.port import Sql
+from orion.services.audit.chain import FIELDS, Head, Row
+
+_COLUMNS = ", ".join(FIELDS)
+_TYPES = {"part": "smallint", "offs": "bigint", "at": "bigint", "seq": "bigint", "body": "bytea"}
+
+
+async def heads(sql: Sql) -> dict[tuple[str, int], Head]:
+    """All chain heads."""
+    rows = await sql.fetch("select topic, part, next, hash, signature from audit.chain_head")
+    return {(r["topic"], r["part"]): Head(**dict(r)) for r in rows}
+
+
+async def append(sql: Sql, rows: Sequence[Row], hashes: Sequence[bytes]) -> None:
+    """Adds rows, in one statement."""
+    arrays = ", ".join(f"${i}::{_TYPES.get(n, 'text')}[]" for i, n in enumerate(FIELDS, 1))
+    query = f"""insert into audit.audit_log ({_COLUMNS}, hash)
+                select * from unnest({arrays}, ${len(FIELDS) + 1}::bytea[])"""  # noqa: S608
+    columns = [[getattr(r, n) for r in rows] for n in FIELDS]
+    await sql.execute(query, *columns, list(hashes))
+
+
+async def move_head(sql: Sql, before: int, head: Head) -> bool:
+    """False when the head is not where we left it."""
+    query = """insert into audit.chain_head as h (topic, part, next, hash, signature) values ($1, $2, $3, $4, $5)
+               on conflict (topic, part) do update set next = $3, hash = $4, signature = $5 where h.next = $6"""
+    done = await sql.execute(query, head.topic, head.part, head.next, head.hash, head.signature, before)
+    return done == "INSERT 0 1"
+
+
+async def rows_of(sql: Sql, topic: str, part: int, offset: int, upto: int, limit: int) -> list[tuple[Row, bytes]]:
+    """Rows of a chain from `offset` on and below `upto`, with their hashes."""
+    query = f"""select {_COLUMNS}, hash from audit.audit_log
+                where topic = $1 and part = $2 and offs >= $3 and offs < $4 order by offs limit $5"""  # noqa: S608
+    found = [dict(r) for r in await sql.fetch(query, topic, part, offset, upto, limit)]
+    return [(Row(**{n: r[n] for n in FIELDS}), r["hash"]) for r in found]
+
+
+async def chains(sql: Sql) -> set[tuple[str, int]]:
+    """Every chain that has a row."""
+    rows = await sql.fetch("select distinct topic, part from audit.audit_log")
+    return {(r["topic"], r["part"]) for r in rows}
+
+
+async def story(sql: Sql, tenant: str, correlation: str, limit: int) -> list[Any]:
+    """The events of one correlation id, oldest first."""
+    query = f"""select {_COLUMNS} from audit.audit_log where tenant = $1 and correlation = $2
+                order by at, topic, offs limit $3"""  # noqa: S608
+    return await sql.fetch(query, tenant, correlation, limit)
+
+
+async def anchors(sql: Sql) -> list[tuple[int, str, bool]]:
+    """(seq, line, confirmed) of all anchors."""
+    rows = await sql.fetch("select seq, line, confirmed from audit.anchors order by seq")
+    return [(r["seq"], r["line"], r["confirmed"]) for r in rows]
+
+
+async def last_anchor(sql: Sql) -> tuple[int, str, bool] | None:
+    """The newest anchor."""
+    row = await sql.fetchrow("select seq, line, confirmed from audit.anchors order by seq desc limit 1")
+    return (row["seq"], row["line"], row["confirmed"]) if row else None
+
+
+async def add_anchor(sql: Sql, seq: int, line: str) -> None:
+    """Notes a line before it is written outside. A second anchorer fails here, on the key."""
+    await sql.execute("insert into audit.anchors (seq, line) values ($1, $2)", seq, line)
+
+
+async def confirm_anchor(sql: Sql, seq: int) -> None:
+    """The file has it."""
+    await sql.execute("update audit.anchors set confirmed = true where seq = $1", seq)
+
+
+async def log_slice(sql: Sql, topic: str, part: int, offset: int, upto: int, limit: int) -> list[Any]:
+    """The bus's own record of the same events."""
+    query = """select offs, at, tenant, entity, seq, type, event_id, body from bus.log
+               where topic = $1 and part = $2 and offs >= $3 and offs < $4 order by offs limit $5"""
+    return await sql.fetch(query, topic, part, offset, upto, limit)
+
+
+async def log_span(sql: Sql, topic: str, part: int) -> tuple[int | None, int]:
+    """(first offset that the log still has, the offset its owner gives out next)."""
+    first = await sql.fetchval("select min(offs) from bus.log where topic = $1 and part = $2", topic, part)
+    upto = await sql.fetchval("select next from bus.head where topic = $1 and part = $2", topic, part)
+    return first, upto or 0
