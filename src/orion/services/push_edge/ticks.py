@@ -1,0 +1,260 @@
+"""Prices to screens: the newest of each instrument, at most `flush_hz` times a second, encoded once for everybody.
+
+Instruments have bit positions and a subscription is a mask, so "what of mine is new" is one `&`, and sockets that miss the
+same instruments share the same bytes. A socket that does not keep up is skipped and gets the newest of what it missed later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Protocol
+
+from orion.platform import telemetry
+from orion.services.push_edge import frames
+from orion.services.push_edge.config import Config
+from orion.wire.stubs import marketdata_pb2
+
+QUIET_US = 2_000_000        # a quiet instrument's sign of life goes out this often
+SLICE_S = 0.004             # after so long a flush lets others run
+ITEMS_PER_FRAME = 200
+_FLUSH = telemetry.histogram("edge_flush_seconds", "Time to write one flush to all sockets")
+_FRAMES = telemetry.counter("edge_tick_frames", "Tick frames sent to sockets")
+_SKIPPED = telemetry.counter("edge_tick_frames_skipped", "Tick frames not sent: the socket is behind")
+_RATE = telemetry.gauge("edge_flush_hz", "Rate at which prices are flushed now")
+
+
+class Socket(Protocol):
+    """What a socket is to the hub. `state` is its Session: `mask` what it wants, `missed` what it was not sent."""
+
+    state: Any
+
+    def send(self, frame: bytes) -> bool: ...
+
+    def is_behind(self, now: float) -> bool: ...
+
+
+class Pace:
+    """How often prices go out: the configured rate, less under load, back slowly."""
+
+    def __init__(self, config: Config):
+        self._best, self._worst = config.flush_hz, min(config.slowest_hz, config.flush_hz)
+        self.hz = config.flush_hz
+        self._easy = 0
+
+    @property
+    def interval(self) -> float:
+        """Seconds from flush to flush."""
+        return 1.0 / self.hz
+
+    @property
+    def is_lowered(self) -> bool:
+        """True when the rate is below what is configured."""
+        return self.hz < self._best
+
+    def note(self, busy_s: float, late_s: float) -> None:
+        """A flush took `busy_s` and began `late_s` after it was due."""
+        share = (busy_s + late_s) / self.interval
+        if share > 0.6:
+            self.hz = max(self._worst, self.hz / 1.5)
+            self._easy = 0
+        elif share < 0.25:
+            self._easy += 1
+            if self._easy >= 2 * self.hz and self.is_lowered:
+                self.hz = min(self._best, self.hz * 1.25)
+                self._easy = 0
+        else:
+            self._easy = 0
+        _RATE.set(self.hz)
+
+
+class TickHub:
+    """The newest price of every instrument and who wants it."""
+
+    def __init__(self, config: Config, time: Callable[[], float], now: Callable[[], int]):
+        self._time, self._now = time, now
+        self.pace = Pace(config)
+        self._bits: dict[str, int] = {}
+        self._names: list[str] = []
+        self._latest: list[marketdata_pb2.MarketTick | None] = []
+        self._encoded: list[bytes | None] = []
+        self._signs: list[int] = []         # last sign of life of the feed
+        self._told: list[int] = []          # when this instrument was last flushed
+        self._stale: set[int] = set()
+        self._groups: dict[int, dict[Socket, None]] = {}
+        self._dirty = 0
+        self._wake = asyncio.Event()
+        self._last_flush = -1e9
+        self.seq = 0
+        self.ticks_in = 0
+        self.has_snapshot = False
+
+    # -- in
+
+    def take(self, batch: marketdata_pb2.TickBatch) -> None:
+        """What the projection sent."""
+        for tick in batch.ticks:
+            bit = self._bit(tick.instrument_id)
+            self._latest[bit] = tick
+            self._encoded[bit] = None
+            self._dirty |= 1 << bit
+            self._signs[bit] = max(self._signs[bit], tick.received_at_us, tick.heartbeat_at_us)
+            if batch.snapshot:
+                self._mark(bit, "STALE" in tick.flags)
+        if batch.snapshot:
+            self.has_snapshot = True
+        else:
+            self.ticks_in += len(batch.ticks)
+        for beat in batch.heartbeats:
+            self._beat(self._bit(beat.instrument_id), beat.at_us)
+        for change in batch.status:
+            self._changed(change)
+        if self._dirty:
+            self._wake.set()
+
+    def _bit(self, name: str) -> int:
+        bit = self._bits.get(name)
+        if bit is None:
+            bit = self._bits[name] = len(self._names)
+            self._names.append(name)
+            self._latest.append(None)
+            self._encoded.append(None)
+            self._signs.append(0)
+            self._told.append(0)
+        return bit
+
+    def _beat(self, bit: int, at: int) -> None:
+        if at <= self._signs[bit]:
+            return
+        self._signs[bit] = at
+        if self._latest[bit] is not None and at - self._told[bit] >= QUIET_US:
+            self._encoded[bit] = None
+            self._dirty |= 1 << bit
+
+    def _mark(self, bit: int, is_stale: bool) -> None:
+        if is_stale:
+            self._stale.add(bit)
+        else:
+            self._stale.discard(bit)
+
+    def _changed(self, change: marketdata_pb2.StatusChange) -> None:
+        bit = self._bit(change.instrument_id)
+        self._mark(bit, change.stale)
+        self._encoded[bit] = None
+        if self._latest[bit] is not None:
+            self._dirty |= 1 << bit
+        told = frames.frame("stale", "ticks", self.seq, [frames.stale(change)])
+        for mask, sockets in list(self._groups.items()):
+            if mask >> bit & 1:
+                for socket in list(sockets):
+                    socket.send(told)
+
+    # -- subscriptions
+
+    def subscribe(self, socket: Socket, names: Sequence[str]) -> None:
+        """Adds instruments; sends the newest of the added ones as a snapshot first."""
+        wanted = 0
+        for name in names:
+            wanted |= 1 << self._bit(name)
+        self._move(socket, socket.state.mask | wanted)
+        items = [self._bytes(i) for i in _ones(wanted) if self._latest[i] is not None]
+        pieces = list(frames.batches(items, ITEMS_PER_FRAME)) or [[]]
+        for piece in pieces:
+            socket.send(frames.frame("snapshot", "ticks", self.seq, piece))
+
+    def unsubscribe(self, socket: Socket, names: Iterable[str]) -> None:
+        """Takes instruments away; unknown ones are nobody's."""
+        gone = 0
+        for name in names:
+            if name in self._bits:
+                gone |= 1 << self._bits[name]
+        self._move(socket, socket.state.mask & ~gone)
+
+    def leave(self, socket: Socket) -> None:
+        """The socket is gone."""
+        self._move(socket, 0)
+
+    def _move(self, socket: Socket, mask: int) -> None:
+        session = socket.state
+        if session.mask:
+            group = self._groups[session.mask]
+            group.pop(socket, None)
+            if not group:
+                del self._groups[session.mask]
+        session.mask = mask
+        session.missed &= mask
+        if mask:
+            self._groups.setdefault(mask, {})[socket] = None
+
+    # -- out
+
+    async def run(self) -> None:
+        """Flushes for ever: at once after a quiet interval, otherwise when the interval is over."""
+        while True:
+            await self._wake.wait()
+            due = self._last_flush + self.pace.interval
+            wait = due - self._time()
+            if wait > 0:
+                await asyncio.sleep(wait)
+            else:
+                due = self._time()
+            self._wake.clear()
+            began = self._time()
+            await self.flush()
+            took = self._time() - began
+            _FLUSH.observe(took)
+            self.pace.note(took, max(0.0, began - due))
+
+    async def flush(self) -> None:
+        """Sends what is new to everyone who wants it."""
+        self._last_flush = slice_began = self._time()
+        dirty, self._dirty = self._dirty, 0
+        self.seq += 1
+        now = self._now()
+        for bit in _ones(dirty):
+            self._told[bit] = now
+        joined: dict[int, bytes] = {}
+        sent = skipped = 0
+        for mask, sockets in list(self._groups.items()):
+            fresh = mask & dirty
+            for socket in tuple(sockets):
+                session = socket.state
+                want = (fresh | session.missed) & session.mask
+                if not want:
+                    continue
+                if socket.is_behind(slice_began):
+                    session.missed = want
+                    skipped += 1
+                    continue
+                session.missed = 0
+                data = joined.get(want)
+                if data is None:
+                    data = joined[want] = self._frame(want)
+                socket.send(data)
+                sent += 1
+            if self._time() - slice_began > SLICE_S:
+                await asyncio.sleep(0)
+                slice_began = self._time()
+        _FRAMES.inc(sent)
+        if skipped:
+            _SKIPPED.inc(skipped)
+            self._wake.set()    # look again, so that one who stays behind is cut and one who catches up is served
+
+    def _frame(self, want: int) -> bytes:
+        items = (self._bytes(i) for i in _ones(want))
+        return frames.frame("update", "ticks", self.seq, items)
+
+    def _bytes(self, bit: int) -> bytes:
+        held = self._encoded[bit]
+        if held is None:
+            tick = self._latest[bit]
+            assert tick is not None
+            held = self._encoded[bit] = frames.tick(tick, self._signs[bit], bit in self._stale)
+        return held
+
+
+def _ones(mask: int) -> Iterator[int]:
+    while mask:
+        low = mask & -mask
+        yield low.bit_length() - 1
+        mask ^= low
