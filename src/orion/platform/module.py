@@ -14,14 +14,15 @@ class Ports:
     """Everything a service may touch of the machine. Chosen once, in orion.app.profiles."""
 
     clock: Clock
-    bus: Any            # orion.platform.bus.port.Bus
-    store: Any          # orion.platform.store.port.Store (for transact)
-    database: Any       # orion.platform.store.port.Database: sessions with SQL for queries.py
-    cache: Any          # orion.platform.cache.port.Cache
-    directory: Any      # orion.platform.rpc: channels to other services by name
-    verifier: Any       # orion.platform.auth.Verifier
-    settings: Any       # orion.platform.config.Settings: `settings.section("rfq", RfqConfig)`
-    telemetry: Any      # orion.platform.telemetry
+    bus: Any  # orion.platform.bus.port.Bus
+    store: Any  # orion.platform.store.port.Store (for transact)
+    database: Any  # orion.platform.store.port.Database: sessions with SQL for queries.py
+    cache: Any  # orion.platform.cache.port.Cache
+    directory: Any  # orion.platform.rpc: channels to other services by name
+    verifier: Any  # orion.platform.auth.Verifier
+    settings: Any  # orion.platform.config.Settings: `settings.section("rfq", RfqConfig)`
+    telemetry: Any  # orion.platform.telemetry
+    address: str = ""  # where this process's gRPC server listens: owners tell it to other copies
 
 
 @dataclass
@@ -34,6 +35,6 @@ class Module:
     rpc: list[tuple[Callable[..., None], Any]] = field(default_factory=list)
     tasks: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
     ready: Callable[[], str | None] = lambda: None
-    http: Any | None = None      # an ASGI app (bff) …
-    stream: Any | None = None    # … or a picows listener factory (edge)
+    http: Any | None = None  # an ASGI app (bff) …
+    stream: Any | None = None  # … or a picows listener factory (edge)
     rpc_interceptors: list[Any] = field(default_factory=list)

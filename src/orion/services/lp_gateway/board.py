@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from orion.wire.stubs import lp_pb2
 
+MAX_REMEMBERED = 50_000
 Outgoing = tuple[str, lp_pb2.ToDealer]  # dealer, message
 
 
@@ -14,6 +16,7 @@ Outgoing = tuple[str, lp_pb2.ToDealer]  # dealer, message
 class OpenRequest:
     """One RFQ that dealers are being asked about."""
 
+    tenant: str
     message: lp_pb2.ToDealer
     asked: frozenset[str]
     waiting: set[str]  # asked and not yet heard of
@@ -28,16 +31,28 @@ class Board:
 
     def __init__(self) -> None:
         self._open: dict[str, OpenRequest] = {}
+        # Whose RFQ it was stays known for a while after its end: late answers must reach its record.
+        self._tenants: OrderedDict[str, str] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._open)
 
-    def opened(self, request: lp_pb2.QuoteRequest, dealers: Iterable[str]) -> list[Outgoing]:
-        """An RFQ was sent to these dealers."""
+    def opened(
+        self, tenant: str, request: lp_pb2.QuoteRequest, dealers: Iterable[str]
+    ) -> list[Outgoing]:
+        """An RFQ of this tenant was sent to these dealers."""
         asked = frozenset(dealers)
         message = lp_pb2.ToDealer(request=request)
-        self._open[request.rfq_id] = OpenRequest(message, asked, set(asked))
+        self._open[request.rfq_id] = OpenRequest(tenant, message, asked, set(asked))
+        self._tenants[request.rfq_id] = tenant
+        while len(self._tenants) > MAX_REMEMBERED:
+            self._tenants.popitem(last=False)
         return [(lp, message) for lp in sorted(asked)]
+
+    def tenant_of(self, rfq_id: str) -> str | None:
+        """Whose RFQ it is or was; None when nobody was asked about it."""
+        entry = self._open.get(rfq_id)
+        return entry.tenant if entry else self._tenants.get(rfq_id)
 
     def answered(self, rfq_id: str, lp: str) -> None:
         """The dealer quoted or passed: it is not waited for any more."""

@@ -66,6 +66,11 @@ class Desk:
                 told.quote_id = taken.quote_id
             link.put(lp_pb2.ToDealer(outcome=told))
 
+        tenant = self._board.tenant_of(answer.rfq_id)
+        if tenant is None:
+            outcome(rfq_pb2.AnswerOutcome(taken=False, code="LP-304"))
+            return
+        answer.tenant_id = tenant
         self._submitter.put(answer, outcome)
 
     def pass_for(self, rfq_id: str, lp_id: str, reason: str) -> None:

@@ -26,7 +26,9 @@ def hear(board: Board, record: Record) -> list[Outgoing]:
     _, event = decode(record.body)
     match event:
         case e.RFQSent():
-            return board.opened(request_of(event), (d.lp_id for d in event.dealers))
+            return board.opened(
+                event.terms.tenant_id, request_of(event), (d.lp_id for d in event.dealers)
+            )
         case e.QuoteAccepted(final=False):
             return board.last_look(event.quote.lp_id, last_look_of(event))
         case e.QuoteAccepted() | e.LastLookPassed():

@@ -258,20 +258,22 @@ class RFQUpdate(_message.Message):
     def __init__(self, items: _Optional[_Iterable[_Union[RFQDetails, _Mapping]]] = ..., snapshot: _Optional[bool] = ...) -> None: ...
 
 class DealerAnswer(_message.Message):
-    __slots__ = ("rfq_id", "lp_id", "quote", "declined", "withdraw", "last_look")
+    __slots__ = ("rfq_id", "lp_id", "quote", "declined", "withdraw", "last_look", "tenant_id")
     RFQ_ID_FIELD_NUMBER: _ClassVar[int]
     LP_ID_FIELD_NUMBER: _ClassVar[int]
     QUOTE_FIELD_NUMBER: _ClassVar[int]
     DECLINED_FIELD_NUMBER: _ClassVar[int]
     WITHDRAW_FIELD_NUMBER: _ClassVar[int]
     LAST_LOOK_FIELD_NUMBER: _ClassVar[int]
+    TENANT_ID_FIELD_NUMBER: _ClassVar[int]
     rfq_id: str
     lp_id: str
     quote: DealerQuote
     declined: DealerPass
     withdraw: DealerWithdraw
     last_look: LastLookAnswer
-    def __init__(self, rfq_id: _Optional[str] = ..., lp_id: _Optional[str] = ..., quote: _Optional[_Union[DealerQuote, _Mapping]] = ..., declined: _Optional[_Union[DealerPass, _Mapping]] = ..., withdraw: _Optional[_Union[DealerWithdraw, _Mapping]] = ..., last_look: _Optional[_Union[LastLookAnswer, _Mapping]] = ...) -> None: ...
+    tenant_id: str
+    def __init__(self, rfq_id: _Optional[str] = ..., lp_id: _Optional[str] = ..., quote: _Optional[_Union[DealerQuote, _Mapping]] = ..., declined: _Optional[_Union[DealerPass, _Mapping]] = ..., withdraw: _Optional[_Union[DealerWithdraw, _Mapping]] = ..., last_look: _Optional[_Union[LastLookAnswer, _Mapping]] = ..., tenant_id: _Optional[str] = ...) -> None: ...
 
 class DealerQuote(_message.Message):
     __slots__ = ("dealer_quote_ref", "price", "size", "life_ms")
