@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x0eidentity.proto\x12\x08orion.v1\"\x19\n\x17WatchRevocationsRequest\"e\n\nRevocation\x12\x17\n\nsession_id\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x14\n\x07subject\x18\x02 \x01(\tH\x01\x88\x01\x01\x12\r\n\x05\x61t_us\x18\x03 \x01(\x03\x42\r\n\x0b_session_idB\n\n\x08_subject\"D\n\x0bRevocations\x12#\n\x05items\x18\x01 \x03(\x0b\x32\x14.orion.v1.Revocation\x12\x10\n\x08snapshot\x18\x02 \x01(\x08\"4\n\x12\x44isableUserRequest\x12\x0c\n\x04user\x18\x01 \x01(\t\x12\x10\n\x08\x64isabled\x18\x02 \x01(\x08\"&\n\x13\x44isableUserResponse\x12\x0f\n\x07subject\x18\x01 \x01(\t\"\'\n\x15ResolveSessionRequest\x12\x0e\n\x06\x63ookie\x18\x01 \x01(\t\">\n\x0fResolvedSession\x12\x14\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\t\x12\x15\n\rexpires_at_us\x18\x02 \x01(\x03\x32\xad\x01\n\x0fIdentityService\x12N\n\x10WatchRevocations\x12!.orion.v1.WatchRevocationsRequest\x1a\x15.orion.v1.Revocations0\x01\x12J\n\x0b\x44isableUser\x12\x1c.orion.v1.DisableUserRequest\x1a\x1d.orion.v1.DisableUserResponse2W\n\x0eSessionService\x12\x45\n\x07Resolve\x12\x1f.orion.v1.ResolveSessionRequest\x1a\x19.orion.v1.ResolvedSessionb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x0eidentity.proto\x12\x08orion.v1\"\x19\n\x17WatchRevocationsRequest\"e\n\nRevocation\x12\x17\n\nsession_id\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x14\n\x07subject\x18\x02 \x01(\tH\x01\x88\x01\x01\x12\r\n\x05\x61t_us\x18\x03 \x01(\x03\x42\r\n\x0b_session_idB\n\n\x08_subject\"D\n\x0bRevocations\x12#\n\x05items\x18\x01 \x03(\x0b\x32\x14.orion.v1.Revocation\x12\x10\n\x08snapshot\x18\x02 \x01(\x08\"4\n\x12\x44isableUserRequest\x12\x0c\n\x04user\x18\x01 \x01(\t\x12\x10\n\x08\x64isabled\x18\x02 \x01(\x08\"&\n\x13\x44isableUserResponse\x12\x0f\n\x07subject\x18\x01 \x01(\t\" \n\x10MintTokenRequest\x12\x0c\n\x04user\x18\x01 \x01(\t\")\n\x11MintTokenResponse\x12\x14\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\t\"\'\n\x15ResolveSessionRequest\x12\x0e\n\x06\x63ookie\x18\x01 \x01(\t\">\n\x0fResolvedSession\x12\x14\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\t\x12\x15\n\rexpires_at_us\x18\x02 \x01(\x03\x32\xf3\x01\n\x0fIdentityService\x12N\n\x10WatchRevocations\x12!.orion.v1.WatchRevocationsRequest\x1a\x15.orion.v1.Revocations0\x01\x12J\n\x0b\x44isableUser\x12\x1c.orion.v1.DisableUserRequest\x1a\x1d.orion.v1.DisableUserResponse\x12\x44\n\tMintToken\x12\x1a.orion.v1.MintTokenRequest\x1a\x1b.orion.v1.MintTokenResponse2W\n\x0eSessionService\x12\x45\n\x07Resolve\x12\x1f.orion.v1.ResolveSessionRequest\x1a\x19.orion.v1.ResolvedSessionb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,12 +41,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DISABLEUSERREQUEST']._serialized_end=280
   _globals['_DISABLEUSERRESPONSE']._serialized_start=282
   _globals['_DISABLEUSERRESPONSE']._serialized_end=320
-  _globals['_RESOLVESESSIONREQUEST']._serialized_start=322
-  _globals['_RESOLVESESSIONREQUEST']._serialized_end=361
-  _globals['_RESOLVEDSESSION']._serialized_start=363
-  _globals['_RESOLVEDSESSION']._serialized_end=425
-  _globals['_IDENTITYSERVICE']._serialized_start=428
-  _globals['_IDENTITYSERVICE']._serialized_end=601
-  _globals['_SESSIONSERVICE']._serialized_start=603
-  _globals['_SESSIONSERVICE']._serialized_end=690
+  _globals['_MINTTOKENREQUEST']._serialized_start=322
+  _globals['_MINTTOKENREQUEST']._serialized_end=354
+  _globals['_MINTTOKENRESPONSE']._serialized_start=356
+  _globals['_MINTTOKENRESPONSE']._serialized_end=397
+  _globals['_RESOLVESESSIONREQUEST']._serialized_start=399
+  _globals['_RESOLVESESSIONREQUEST']._serialized_end=438
+  _globals['_RESOLVEDSESSION']._serialized_start=440
+  _globals['_RESOLVEDSESSION']._serialized_end=502
+  _globals['_IDENTITYSERVICE']._serialized_start=505
+  _globals['_IDENTITYSERVICE']._serialized_end=748
+  _globals['_SESSIONSERVICE']._serialized_start=750
+  _globals['_SESSIONSERVICE']._serialized_end=837
 # @@protoc_insertion_point(module_scope)

@@ -42,6 +42,18 @@ class DisableUserResponse(_message.Message):
     subject: str
     def __init__(self, subject: _Optional[str] = ...) -> None: ...
 
+class MintTokenRequest(_message.Message):
+    __slots__ = ("user",)
+    USER_FIELD_NUMBER: _ClassVar[int]
+    user: str
+    def __init__(self, user: _Optional[str] = ...) -> None: ...
+
+class MintTokenResponse(_message.Message):
+    __slots__ = ("access_token",)
+    ACCESS_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    access_token: str
+    def __init__(self, access_token: _Optional[str] = ...) -> None: ...
+
 class ResolveSessionRequest(_message.Message):
     __slots__ = ("cookie",)
     COOKIE_FIELD_NUMBER: _ClassVar[int]

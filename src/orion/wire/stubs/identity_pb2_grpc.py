@@ -44,6 +44,11 @@ class IdentityServiceStub:
                 request_serializer=identity__pb2.DisableUserRequest.SerializeToString,
                 response_deserializer=identity__pb2.DisableUserResponse.FromString,
                 _registered_method=True)
+        self.MintToken = channel.unary_unary(
+                '/orion.v1.IdentityService/MintToken',
+                request_serializer=identity__pb2.MintTokenRequest.SerializeToString,
+                response_deserializer=identity__pb2.MintTokenResponse.FromString,
+                _registered_method=True)
 
 
 class IdentityServiceServicer:
@@ -62,6 +67,13 @@ class IdentityServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def MintToken(self, request, context):
+        """An access token for scripts, with a session of its own. Embedded profile only, to services of ours only.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_IdentityServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -74,6 +86,11 @@ def add_IdentityServiceServicer_to_server(servicer, server):
                     servicer.DisableUser,
                     request_deserializer=identity__pb2.DisableUserRequest.FromString,
                     response_serializer=identity__pb2.DisableUserResponse.SerializeToString,
+            ),
+            'MintToken': grpc.unary_unary_rpc_method_handler(
+                    servicer.MintToken,
+                    request_deserializer=identity__pb2.MintTokenRequest.FromString,
+                    response_serializer=identity__pb2.MintTokenResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -130,6 +147,33 @@ class IdentityService:
             '/orion.v1.IdentityService/DisableUser',
             identity__pb2.DisableUserRequest.SerializeToString,
             identity__pb2.DisableUserResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def MintToken(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/orion.v1.IdentityService/MintToken',
+            identity__pb2.MintTokenRequest.SerializeToString,
+            identity__pb2.MintTokenResponse.FromString,
             options,
             channel_credentials,
             insecure,

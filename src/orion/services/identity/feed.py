@@ -1,0 +1,91 @@
+"""Revocations as a stream: first what is in force, then each new one at once.
+
+One reader asks the table for all watchers: when this process has written one (`wake`), and every
+so often for those that
+another copy wrote. Transactions may commit out of order, so it looks back a little and tells
+nothing twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
+from typing import Any
+
+from orion.platform import telemetry
+from orion.platform.clock import Clock
+from orion.platform.revocations import Revoked
+from orion.services.identity import queries
+
+LOOK_BACK_S = 30
+IN_FORCE_S = 2 * 3600  # longer than any token lives
+MAX_WAITING = 10_000
+SECOND = 1_000_000
+
+
+class Feed:
+    """Hands revocations to every watcher of this process."""
+
+    def __init__(self, database: Any, clock: Clock, poll_ms: int):
+        self._database, self._clock, self._poll_s = database, clock, poll_ms / 1000
+        self._woken = asyncio.Event()
+        self._told: dict[int, int] = {}
+        self._watchers: set[asyncio.Queue[Revoked]] = set()
+
+    def wake(self) -> None:
+        """Something was revoked here: look at once."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Looks for new revocations until cancelled."""
+        while True:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._woken.wait(), self._poll_s)
+            self._woken.clear()
+            if not self._watchers:
+                continue
+            try:
+                await self._look()
+            except Exception as error:
+                telemetry.log.warning("revocations cannot be read", error=str(error))
+
+    async def _look(self) -> None:
+        since = self._clock.now() - LOOK_BACK_S * SECOND
+        for number, item in await self._read(since):
+            if number not in self._told:
+                self._told[number] = item.at
+                self._tell(item)
+        self._told = {n: at for n, at in self._told.items() if at >= since - LOOK_BACK_S * SECOND}
+
+    def _tell(self, item: Revoked) -> None:
+        for queue in tuple(self._watchers):
+            if queue.qsize() >= MAX_WAITING:
+                self._watchers.discard(queue)  # its stream ends, and starts again with a snapshot
+                queue.put_nowait(_END)
+            else:
+                queue.put_nowait(item)
+
+    async def _read(self, since: int) -> list[tuple[int, Revoked]]:
+        async with self._database.write("identity", []) as sql:
+            return await queries.revocations_since(sql, since)
+
+    async def watch(self) -> AsyncIterator[tuple[bool, Sequence[Revoked]]]:
+        """(True, all in force), then (False, new ones) as they come."""
+        queue: asyncio.Queue[Revoked] = asyncio.Queue()
+        self._watchers.add(queue)
+        try:
+            now = self._clock.now()
+            yield True, [item for _, item in await self._read(now - IN_FORCE_S * SECOND)]
+            while True:
+                items = [await queue.get()]
+                while not queue.empty():
+                    items.append(queue.get_nowait())
+                if _END in items:
+                    return
+                yield False, items
+        finally:
+            self._watchers.discard(queue)
+
+
+_END = Revoked(at=-1)

@@ -1,0 +1,163 @@
+"""Builds identity."""
+
+from __future__ import annotations
+
+import asyncio
+from urllib.parse import urlsplit
+
+from orion.platform import telemetry
+from orion.platform.config import BUILD, ConfigError, Settings
+from orion.platform.http.guard import is_loopback
+from orion.platform.module import Module, Ports
+from orion.platform.secret_files import SecretFiles
+from orion.services.identity import demo, pages, queries
+from orion.services.identity.config import DEMO_PASSWORD, Config
+from orion.services.identity.feed import Feed
+from orion.services.identity.journal import LogJournal
+from orion.services.identity.keys import SigningKeys
+from orion.services.identity.operations import Operations, Parts
+from orion.services.identity.passwords import Passwords
+from orion.services.identity.provider import Client
+from orion.services.identity.rpc import IdentityService
+from orion.services.identity.throttle import Throttle
+from orion.services.identity.ticket import Tickets
+from orion.services.identity.tokens import Tokens
+from orion.services.identity.web import Site, create_app
+from orion.wire.stubs import identity_pb2_grpc
+
+BFF_CLIENT = "orion-bff"
+BFF_SECRET = "oidc-client-orion-bff"  # noqa: S105 (a file's name)
+FORM_KEY = "oidc-forms"
+SECOND = 1_000_000
+SWEEP_S = 600
+KEEP_DAYS = 7
+
+
+def build(ports: Ports, config: Config) -> Module:
+    """Identity as a module; its `http` answers under /oidc."""
+    settings: Settings = ports.settings
+    secrets = SecretFiles(settings.secrets_dir, may_create=settings.is_embedded)
+    _refuse_defaults(settings, config)
+    tokens = Tokens(_keys(settings), settings.issuer, ports.clock)
+    feed = Feed(ports.database, ports.clock, config.revocation_poll_ms)
+    passwords = Passwords(config)
+    clients = {BFF_CLIENT: _bff(settings, secrets)}
+    operations = Operations(
+        Parts(
+            database=ports.database,
+            clock=ports.clock,
+            config=config,
+            session_max_s=settings.platform.session_max_seconds,
+            tokens=tokens,
+            passwords=passwords,
+            throttle=Throttle(ports.database, ports.clock, config),
+            journal=LogJournal(),
+            feed=feed,
+            clients=clients,
+        )
+    )
+    site = Site(
+        operations=operations,
+        tokens=tokens,
+        tickets=Tickets(secrets.read(FORM_KEY), ports.clock, config.login_page_s),
+        verifier=ports.verifier,
+        clients=clients,
+        around=_surroundings(settings, config),
+        public_url=settings.public_url,
+        origins=frozenset(allowed_origins(settings.public_url)),
+        cookie=f"__Host-orion-signin-{port_of(settings.public_url)}",
+        pause_minutes=max(1, config.pause_s // 60),
+    )
+    starting = _Start(ports, config, passwords)
+    return Module(
+        name="identity",
+        rpc=[
+            (
+                identity_pb2_grpc.add_IdentityServiceServicer_to_server,
+                IdentityService(operations, feed, may_mint=settings.is_embedded),
+            )
+        ],
+        tasks=[feed.run, starting.run],
+        ready=lambda: None if starting.done else "demo users are being set up",
+        http=create_app(site),
+    )
+
+
+class _Start:
+    """Sets the demo users up, then sweeps old rows for ever."""
+
+    def __init__(self, ports: Ports, config: Config, passwords: Passwords):
+        self._ports, self._config, self._passwords = ports, config, passwords
+        self.done = not ports.settings.is_embedded
+
+    async def run(self) -> None:
+        database, clock = self._ports.database, self._ports.clock
+        if not self.done:
+            await demo.apply(database, self._passwords, self._config.demo_password, clock)
+            self.done = True
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            try:
+                async with database.write("identity", []) as sql:
+                    await queries.sweep(sql, clock.now() - KEEP_DAYS * 86_400 * SECOND)
+            except Exception as error:
+                telemetry.log.warning("old sign-ins cannot be swept", error=str(error))
+
+
+def _refuse_defaults(settings: Settings, config: Config) -> None:
+    if settings.is_embedded:
+        return
+    if config.demo_password != DEMO_PASSWORD:
+        raise ConfigError(
+            "ORION_IDENTITY_DEMO_PASSWORD",
+            "there are no demo users in the cluster profile",
+            "Remove it",
+        )
+    url = urlsplit(settings.public_url)
+    if url.scheme != "https" and not is_loopback(url.hostname or ""):
+        raise ConfigError(
+            "ORION_PUBLIC_URL", "sign-in needs https", "Set it to the https address of the platform"
+        )
+
+
+def _keys(settings: Settings) -> SigningKeys:
+    return SigningKeys(settings.secrets_dir, may_create=settings.is_embedded)
+
+
+def _bff(settings: Settings, secrets: SecretFiles) -> Client:
+    return Client(
+        client_id=BFF_CLIENT,
+        secret=secrets.read(BFF_SECRET).decode(),
+        redirect_uris=(f"{settings.public_url}/auth/callback",),
+        post_logout_redirect_uris=(f"{settings.public_url}/",),
+    )
+
+
+def _surroundings(settings: Settings, config: Config) -> pages.Surroundings:
+    hours = settings.platform.session_max_seconds / 3600
+    embedded = settings.is_embedded
+    return pages.Surroundings(
+        build=BUILD,
+        environment=settings.platform.env,
+        session_hours=f"{hours:g} hours",
+        is_simulated=embedded,
+        demo_users=demo.logins() if embedded else (),
+        demo_password=config.demo_password if embedded else "",
+    )
+
+
+def port_of(public_url: str) -> int:
+    """The port of an address, also when it is not written."""
+    url = urlsplit(public_url)
+    return url.port or (443 if url.scheme == "https" else 80)
+
+
+def allowed_origins(public_url: str) -> list[str]:
+    """The origins whose pages may send us something: our own, and on this machine its other
+    name."""
+    url = urlsplit(public_url)
+    names = {url.hostname or ""}
+    if is_loopback(url.hostname or ""):
+        names = {"localhost", "127.0.0.1"}
+    port = f":{url.port}" if url.port else ""
+    return [f"{url.scheme}://{name}{port}" for name in sorted(names)]
