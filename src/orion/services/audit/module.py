@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from orion.platform.config import ConfigError
 from orion.platform.module import Module, Ports
 from orion.services.audit import outside
 from orion.services.audit.config import Config
@@ -14,12 +15,12 @@ def build(ports: Ports, config: Config) -> Module:
     """One recorder, one anchorer, one servicer."""
     settings = ports.settings
     anchors = outside.AnchorFile(settings.data_dir / "audit-anchors")
-    key = outside.read_key(settings.secrets_dir)
+    # Only a platform that never anchored may start without its key: a new one would make old signatures look forged.
+    is_new = settings.is_embedded and not anchors.lines()
+    key = outside.read_key(settings.secrets_dir, may_create=is_new)
     if key is None:
-        # Only a platform that never anchored may start without its key: a new one would make old signatures look forged.
-        if anchors.lines():
-            raise outside.missing_key(settings.secrets_dir)
-        key = outside.make_key(settings.secrets_dir)
+        remedy = "Restore it from a backup; without it the audit log cannot be verified"
+        raise ConfigError(str(settings.secrets_dir / outside.KEY), "is missing", remedy)
     recorder = Recorder(
         bus=ports.bus, store=ports.store, database=ports.database, clock=ports.clock, config=config,
         key=key, anchors=anchors,

@@ -3,56 +3,19 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from pathlib import Path
 
-from orion.platform.config import ConfigError
+from orion.platform.secret_files import SecretFiles
 
-KEY_BYTES = 32
+KEY = "audit.key"
 FILE = "anchors.jsonl"
 
 
-def key_file(secrets_dir: Path) -> Path:
-    """Where the key is."""
-    return secrets_dir / "audit.key"
-
-
-def read_key(secrets_dir: Path) -> bytes | None:
-    """The key, or None when there is none. Raises ConfigError when it is not one."""
-    path = key_file(secrets_dir)
-    try:
-        key = bytes.fromhex(path.read_text().strip())
-    except FileNotFoundError:
+def read_key(secrets_dir: Path, *, may_create: bool = False) -> bytes | None:
+    """The key; None when there is none and none may be made. Raises ConfigError when it is too short."""
+    if not may_create and not (secrets_dir / KEY).exists():
         return None
-    except ValueError:
-        raise ConfigError(str(path), "is not a key", "Restore it from a backup") from None
-    if len(key) < KEY_BYTES:
-        raise ConfigError(str(path), "is too short", "Restore it from a backup")
-    return key
-
-
-def missing_key(secrets_dir: Path) -> ConfigError:
-    """What to say when there are anchors and no key."""
-    remedy = "Restore it from a backup; without it the audit log cannot be verified"
-    return ConfigError(str(key_file(secrets_dir)), "is missing though there are anchors", remedy)
-
-
-def make_key(secrets_dir: Path) -> bytes:
-    """A new key, readable by this user only. Of two makers at once the first wins."""
-    secrets_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path = key_file(secrets_dir)
-    scratch = path.with_suffix(f".{os.getpid()}")
-    handle = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "w") as file:
-        file.write(os.urandom(KEY_BYTES).hex())
-        file.flush()
-        os.fsync(file.fileno())
-    with suppress(FileExistsError):
-        os.link(scratch, path)
-    scratch.unlink()
-    key = read_key(secrets_dir)
-    assert key is not None
-    return key
+    return SecretFiles(secrets_dir, may_create=may_create).read(KEY)
 
 
 class AnchorFile:

@@ -1,0 +1,61 @@
+"""The read model: notifications, and the parties of RFQs to know whose they are. Rows may come in any order across topics."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from orion.platform.bus.port import Record
+from orion.platform.errors import InvalidMessage
+from orion.platform.project import RowOperation, Upsert
+from orion.services.notifications.words import note_of, party_of
+from orion.wire.envelope import InvalidEvent, decode
+
+TOPICS = ("rfq.lifecycle", "execution.trades")
+HEARD = {"RFQCreated", "RFQDenied", "RFQExpired", "QuoteAcceptanceRejected", "TradeExecuted"}
+
+
+class Notifications:
+    """See orion.platform.project.Projection."""
+
+    name = "rm_notifications"
+    service = "notifications"
+    topics = TOPICS
+    tables = ("rm_notifications", "rm_notification_parties")
+
+    def rows(self, record: Record) -> Sequence[RowOperation]:
+        """At most one row of each table."""
+        event = opened(record)
+        if event is None:
+            return ()
+        rows: list[RowOperation] = []
+        if (party := party_of(event)) is not None:
+            key = {"tenant": record.tenant, "rfq_id": party.rfq_id}
+            rows.append(Upsert("rm_notification_parties", key, {
+                "subject": party.subject, "requester": party.requester, "display_id": party.display_id,
+                "correlation": party.correlation, "instrument_id": party.instrument_id,
+                "side": party.side, "size": party.size, "currency": party.currency,
+            }))
+        if (note := note_of(event, record.tenant, record.event_id)) is not None:
+            key = {"tenant": record.tenant, "notification_id": note.notification_id}
+            rows.append(Upsert("rm_notifications", key, {
+                "rfq_id": note.rfq_id, "kind": note.kind, "severity": note.severity, "at": note.at,
+                "text": note.text, "trade_id": note.trade_id,
+            }))
+        return rows
+
+
+def opened(record: Record) -> Any:
+    """The core event of a record we care for, else None. Raises InvalidMessage."""
+    if record.type not in HEARD:
+        return None
+    try:
+        return decode(record.body)[1]
+    except InvalidEvent as problem:
+        raise InvalidMessage(
+            record.topic, record.part, record.offset, problem.reason, problem.diagnostics
+        ) from problem
+
+
+PROJECTION = Notifications()
+PROJECTIONS = (PROJECTION,)

@@ -1,0 +1,42 @@
+"""The notification service's SQL. Always by tenant and subject."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from orion.platform.store.port import Sql
+
+_SELECT = """
+    select n.notification_id, n.rfq_id, n.kind, n.severity, n.at, n.text, n.trade_id, n.tenant,
+           p.requester, p.display_id, p.correlation, p.subject, m.at is not null as is_read
+      from notifications.rm_notification_parties p
+      join notifications.rm_notifications n on n.tenant = p.tenant and n.rfq_id = p.rfq_id
+      left join notifications.read_marks m
+        on m.tenant = n.tenant and m.subject = p.subject and m.notification_id = n.notification_id
+"""
+
+
+async def newest(sql: Sql, tenant: str, subject: str, limit: int) -> list[Any]:
+    """The user's own, newest first."""
+    query = _SELECT + "where p.tenant = $1 and p.subject = $2 order by n.at desc, n.notification_id limit $3"
+    return await sql.fetch(query, tenant, subject, limit)
+
+
+async def since(sql: Sql, at: int, limit: int) -> list[Any]:
+    """Everybody's since a moment, for the edge, oldest first."""
+    query = _SELECT + "where n.at >= $1 order by n.at desc limit $2"
+    return list(reversed(await sql.fetch(query, at, limit)))
+
+
+async def mark(sql: Sql, tenant: str, subject: str, ids: Sequence[str], at: int) -> int:
+    """Marks those that are the user's own. How many were not read before."""
+    query = """
+        insert into notifications.read_marks (tenant, subject, notification_id, at)
+        select n.tenant, p.subject, n.notification_id, $4
+          from notifications.rm_notifications n
+          join notifications.rm_notification_parties p on p.tenant = n.tenant and p.rfq_id = n.rfq_id
+         where n.tenant = $1 and p.subject = $2 and n.notification_id = any($3::text[])
+        on conflict do nothing
+    """
+    return int((await sql.execute(query, tenant, subject, list(ids), at)).rsplit(" ", 1)[-1])
