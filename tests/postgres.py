@@ -1,9 +1,9 @@
 """A real PostgreSQL for tests: one server per session, one migrated template, one database per module.
 
-    @pytest.fixture(scope="module")
-    async def db(postgres):                       # `postgres` is the session's server
-        async with postgres.database("0001", "0004") as db:   # no names: all migrations
-            yield db                              # db.admin, db.owner, db.writer, db.reader are DSNs
+@pytest.fixture(scope="module")
+async def db(postgres):                       # `postgres` is the session's server
+    async with postgres.database("0001", "0004") as db:   # no names: all migrations
+        yield db                              # db.admin, db.owner, db.writer, db.reader are DSNs
 """
 
 from __future__ import annotations
@@ -84,9 +84,13 @@ class Server:
 
     def _reachable(self) -> None:
         """A checkout under a private folder cannot be read by the dropped user: then its binaries are copied once."""
-        probe = subprocess.run(
-            [str(self.binaries / "postgres"), "--version"], capture_output=True, **self._user
-        ) if self._may_execute() else None
+        probe = (
+            subprocess.run(
+                [str(self.binaries / "postgres"), "--version"], capture_output=True, **self._user
+            )
+            if self._may_execute()
+            else None
+        )
         if probe is None or probe.returncode != 0:
             copy = self.root / "install"
             shutil.copytree(self.binaries.parent, copy, symlinks=True)
@@ -106,10 +110,24 @@ class Server:
         secret.write_text("test-postgres")
         secret.chmod(0o644)
         subprocess.run(
-            [str(self.binaries / "initdb"), "-D", str(self.data), "-U", "postgres", "-A", "scram-sha-256",
-             "--pwfile", str(secret), "--data-checksums", "--encoding=UTF8", "--locale=C.UTF-8",
-             "--no-sync"],
-            check=True, capture_output=True, **self._user,
+            [
+                str(self.binaries / "initdb"),
+                "-D",
+                str(self.data),
+                "-U",
+                "postgres",
+                "-A",
+                "scram-sha-256",
+                "--pwfile",
+                str(secret),
+                "--data-checksums",
+                "--encoding=UTF8",
+                "--locale=C.UTF-8",
+                "--no-sync",
+            ],
+            check=True,
+            capture_output=True,
+            **self._user,
         )
 
     def start(self) -> None:
@@ -117,7 +135,9 @@ class Server:
         options = [arg for k, v in SETTINGS.items() for arg in ("-c", f"{k}={v}")]
         self.process = subprocess.Popen(
             [str(self.binaries / "postgres"), "-D", str(self.data), "-k", str(self.root), *options],
-            stdout=subprocess.DEVNULL, stderr=(self.root / "log").open("ab"), start_new_session=True,
+            stdout=subprocess.DEVNULL,
+            stderr=(self.root / "log").open("ab"),
+            start_new_session=True,
             **self._user,
         )
         end = time.monotonic() + 30

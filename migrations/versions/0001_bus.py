@@ -213,6 +213,32 @@ begin
    where h.topic = any (p_topics) and h.part = any (p_parts) and h.instance = p_instance;
 end $$;
 
+-- A copy says that it lives (p_ttl_ms 0: that it leaves); returns those that do.
+create function bus.announce(p_service text, p_instance text, p_address text, p_ttl_ms integer) returns setof text
+language plpgsql as $$
+begin
+  delete from bus.copies c where c.service = p_service
+    and (c.seen_until < clock_timestamp() or (c.instance = p_instance and p_ttl_ms = 0)
+         or (c.address = p_address and c.instance <> p_instance));
+  if p_ttl_ms > 0 then
+    insert into bus.copies as c (service, instance, address, seen_until)
+    values (p_service, p_instance, p_address, clock_timestamp() + make_interval(secs => p_ttl_ms / 1000.0))
+    on conflict (service, instance) do update set seen_until = excluded.seen_until;
+  end if;
+  return query select c.instance from bus.copies c
+    where c.service = p_service and c.seen_until >= clock_timestamp() order by c.instance;
+end $$;
+
+-- The beginning of a consumer's transaction: its tenants and its positions.
+create function bus.begin_effect(p_tenants text[], c_consumer text[], c_topic text[], c_part integer[], c_from bigint[], c_to bigint[])
+returns void language plpgsql as $$
+begin
+  perform set_config('orion.tenants', p_tenants::text, true);
+  for i in 1 .. cardinality(c_consumer) loop
+    perform bus.advance(c_consumer[i], c_topic[i], c_part[i], c_from[i], c_to[i]);
+  end loop;
+end $$;
+
 -- The first steps of every write: name the tenants, then prove and move the heads one by one in the caller's (sorted) order, then the
 -- checkpoints. Returns the period of each head.
 create function bus.fence(p_tenants text[], h_topic text[], h_part integer[], h_from bigint[], h_to bigint[], h_epoch bigint[],

@@ -6,6 +6,7 @@ Topics are named by their key in contracts/topics.toml ("rfq.lifecycle"); adapte
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -15,10 +16,10 @@ from typing import Protocol
 class Record:
     """One event as it lies on the bus. `body` is the JSON of the whole envelope."""
 
-    topic: str          # key of topics.toml
+    topic: str  # key of topics.toml
     part: int
-    offset: int         # from 0, gap-free per (topic, part)
-    at: int             # microseconds, the owner's clock at decide
+    offset: int  # from 0, gap-free per (topic, part)
+    at: int  # microseconds, the owner's clock at decide
     tenant: str
     entity: str
     seq: int
@@ -42,7 +43,9 @@ class Bus(Protocol):
         """The first offset whose record is not older than `at`; the end when there is none."""
         ...
 
-    def tail(self, topics: Sequence[str], *, since: int | None = None) -> AsyncIterator[Sequence[Record]]:
+    def tail(
+        self, topics: Sequence[str], *, since: int | None = None
+    ) -> AsyncIterator[Sequence[Record]]:
         """A view in memory: batches from `since` (an instant; None = only new ones) and then live, for ever, in order per
         partition, without a gap or a duplicate. Keeps no checkpoint. Yields an empty batch once, when it has caught up.
         """
@@ -51,3 +54,13 @@ class Bus(Protocol):
     async def wait(self, topic: str, part: int, offset: int, timeout_s: float) -> bool:
         """Blocks until a record at `offset` exists (True) or the time is over (False). A hint is enough: spurious True is allowed."""
         ...
+
+
+def partition_of(entity: str, count: int) -> int:
+    """The partition of an entity: the slot its id starts with (four hex digits of thirty characters), else a hash of the name."""
+    if len(entity) == 30:
+        try:
+            return int(entity[:4], 16) % count
+        except ValueError:
+            pass
+    return zlib.crc32(entity.encode()) % count

@@ -1,0 +1,100 @@
+"""Tailing and waiting over `read` and a ring: the same for every adapter whose log can be read by offset."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
+
+from orion.platform.bus.port import Record
+from orion.platform.bus.ring import Ring
+from orion.platform.errors import Unavailable
+
+AGAIN_S = 0.25  # between tries while the database is away
+BATCH = 500
+
+
+class Following:
+    """Gives an adapter with `read`, `ends` and `offset_at` its `tail` and `wait`. The adapter keeps the ring informed."""
+
+    ring: Ring
+
+    async def read(
+        self, topic: str, part: int, offset: int, limit: int = BATCH
+    ) -> Sequence[Record]:
+        """See the port."""
+        raise NotImplementedError
+
+    async def ends(self, topic: str) -> dict[int, int]:
+        """See the port."""
+        raise NotImplementedError
+
+    async def offset_at(self, topic: str, part: int, at: int) -> int:
+        """See the port."""
+        raise NotImplementedError
+
+    async def wait(self, topic: str, part: int, offset: int, timeout_s: float) -> bool:
+        """See the port."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + timeout_s
+        event = self.ring.listen((topic,))
+        try:
+            while self.ring.known(topic, part) <= offset:
+                left = end - loop.time()
+                if left <= 0:
+                    return False
+                event.clear()
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(event.wait(), left)
+            return True
+        finally:
+            self.ring.forget(event)
+
+    async def tail(
+        self, topics: Sequence[str], *, since: int | None = None
+    ) -> AsyncIterator[Sequence[Record]]:
+        """See the port."""
+        event = self.ring.listen(topics)
+        try:
+            cursors = await self._start(topics, since)
+            caught_up = False
+            while True:
+                event.clear()
+                progress = False
+                for (topic, part), cursor in cursors.items():
+                    while self.ring.known(topic, part) > cursors[topic, part]:
+                        records = await self._read(topic, part, cursors[topic, part])
+                        if not records:
+                            break
+                        cursors[topic, part] = records[-1].offset + 1
+                        yield records
+                    progress = progress or cursors[topic, part] > cursor
+                if progress:
+                    continue
+                if not caught_up:
+                    caught_up = True
+                    yield ()
+                await event.wait()
+        finally:
+            self.ring.forget(event)
+
+    async def _start(self, topics: Sequence[str], since: int | None) -> dict[tuple[str, int], int]:
+        while True:
+            try:
+                cursors = {}
+                for topic in topics:
+                    for part, end in (await self.ends(topic)).items():
+                        self.ring.hint(topic, part, end)
+                        cursors[topic, part] = (
+                            end if since is None else await self.offset_at(topic, part, since)
+                        )
+                return cursors
+            except Unavailable:
+                await asyncio.sleep(AGAIN_S)
+
+    async def _read(self, topic: str, part: int, offset: int) -> Sequence[Record]:
+        while True:
+            try:
+                return await self.read(topic, part, offset, BATCH)
+            except Unavailable:
+                await asyncio.sleep(AGAIN_S)

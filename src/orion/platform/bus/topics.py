@@ -1,0 +1,45 @@
+"""What contracts/topics.toml says about each topic, as far as the machinery needs it."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+
+from orion.platform.errors import CONTRACTS
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """One topic: how many partitions, how long it is kept, and in which tree of the log."""
+
+    key: str
+    partitions: int = 8
+    retention_hours: int = 2_160
+    hourly: bool = False
+    cap_mb: int | None = None
+    owner: str = ""
+    major: int = 1
+
+    def name(self, env: str) -> str:
+        """The full name on the bus."""
+        return f"{env}.{self.key}.v{self.major}"
+
+
+@cache
+def catalogue() -> dict[str, Topic]:
+    """All topics by key, read once."""
+    document = tomllib.loads((CONTRACTS / "topics.toml").read_text())
+    defaults = document["defaults"]
+    return {
+        key: Topic(
+            key,
+            partitions=row.get("partitions", defaults["partitions"]),
+            retention_hours=row["retention_hours"],
+            hourly=row.get("storage") == "hourly",
+            cap_mb=row.get("cap_mb"),
+            owner=row["owner"],
+            major=row.get("major", defaults["major"]),
+        )
+        for key, row in document["topics"].items()
+    }

@@ -1,0 +1,207 @@
+"""Tenure: which partitions this copy of a service owns. Acquires, renews, shares with other copies, hands over, loses.
+
+The lease row says who may write; the epoch, checked in every write, proves it. A tenure that is wrong about itself for a moment does no
+harm: its writes are fenced.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from orion.platform import telemetry
+from orion.platform.clock import Clock
+from orion.platform.errors import Unavailable
+from orion.platform.ids import new_token
+from orion.platform.store.port import Fenced, Head, Leases
+
+LEASE_MS = 2_000
+RENEW_MS = 500
+
+
+@dataclass(slots=True)
+class Part:
+    """A partition this copy owns: its heads by topic, and when the lease was last proven (ticks)."""
+
+    number: int
+    heads: dict[str, Head]
+    epoch: int
+    proven: int
+    at: int
+    next: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass
+class Tenure:
+    """The lease keeping of one service in one process. `took` is awaited before a partition is used, `lost` is called when it is gone,
+    `drain` is awaited before one is handed over.
+    """
+
+    service: str
+    topics: Sequence[str]
+    count: int
+    store: Leases
+    clock: Clock
+    address: str
+    took: Callable[[Part], Awaitable[None]]
+    lost: Callable[[int], None]
+    drain: Callable[[int], Awaitable[None]]
+    share: bool = True
+    lease_ms: int = LEASE_MS
+    renew_ms: int = RENEW_MS
+    instance: str = field(default_factory=lambda: new_token(12))
+    parts: dict[int, Part] = field(default_factory=dict)
+    elsewhere: dict[int, str] = field(default_factory=dict)
+    settled: asyncio.Event = field(default_factory=asyncio.Event)  # first look around is over
+    _fell: set[int] = field(default_factory=set)  # deposed here: no second succession
+
+    def __post_init__(self) -> None:
+        self.topics = sorted(self.topics)
+
+    def is_proven(self, part: int) -> bool:
+        """Whether the lease of a partition that is ours cannot have been taken yet."""
+        mine = self.parts.get(part)
+        return mine is not None and self.clock.ticks() - mine.proven < self.lease_ms * 1_000_000
+
+    async def run(self) -> None:
+        """Keeps the leases until cancelled; then hands them over."""
+        renewing = asyncio.create_task(self._repeat(self.renew))
+        try:
+            await self._repeat(self.step)
+        finally:
+            renewing.cancel()
+            with suppress(Exception, asyncio.CancelledError):
+                await asyncio.wait_for(self.leave(), 3)
+
+    async def _repeat(self, step: Callable[[], Awaitable[None]]) -> None:
+        # Two rhythms: taking a partition loads it, which must not keep the other leases from being renewed.
+        while True:
+            try:
+                await step()
+            except Unavailable:
+                telemetry.log.warning("lease.store_unavailable", service=self.service)
+            await asyncio.sleep(self.renew_ms / 1000)
+
+    async def step(self) -> None:
+        """One round: see who lives, give what is too much, take what is free."""
+        alive = await self.store.announce(
+            self.service, self.instance, self.address, 4 * self.renew_ms
+        )
+        wanted = self.count
+        if self.share and len(alive) > 1:
+            # The first ones by name take the odd partitions: all copies compute the same shares.
+            each, odd = divmod(self.count, len(alive))
+            place = alive.index(self.instance) if self.instance in alive else 0
+            wanted = each + (place < odd)
+        while len(self.parts) > wanted:
+            await self._hand_over(max(self.parts))
+        await self._take(wanted)
+        self.settled.set()
+
+    async def renew(self) -> None:
+        """Lengthens the leases; a partition that is no longer ours is given up."""
+        if not self.parts:
+            return
+        asked = self.clock.ticks()
+        numbers = sorted(self.parts)
+        mine = await self.store.renew(self.topics, numbers, self.instance, self.lease_ms)
+        for number in numbers:
+            if number not in mine:
+                self.depose(number)
+            elif part := self.parts.get(number):
+                part.proven = asked
+
+    async def _take(self, wanted: int) -> None:
+        # A copy that died is not alive any more, so its share is wanted by the others at the next round.
+        for holder in await self.store.holders(self.topics[0]):
+            if holder.part in self.parts:
+                continue
+            self.elsewhere[holder.part] = holder.address if holder.is_held else ""
+            succeed = holder.address == self.address and holder.part not in self._fell
+            if (holder.is_held and not succeed) or len(self.parts) >= wanted:
+                continue
+            await self._acquire(holder.part, succeed)
+
+    async def _acquire(self, number: int, succeed: bool) -> None:
+        asked = self.clock.ticks()
+        heads = await self.store.acquire(
+            self.topics,
+            number,
+            self.address,
+            self.instance,
+            lease_ms=self.lease_ms,
+            succeed=succeed,
+        )
+        if not heads:
+            return
+        part = Part(
+            number,
+            {h.topic: h for h in heads},
+            heads[0].epoch,
+            asked,
+            max(h.at for h in heads),
+            {h.topic: h.next for h in heads},
+        )
+        self.parts[number] = part
+        try:
+            await self.took(part)
+        except BaseException:
+            self.parts.pop(number, None)
+            with suppress(Exception):
+                await self.store.release(self.topics, [number], self.instance)
+            raise
+        self._fell.discard(number)
+        self.elsewhere.pop(number, None)
+        telemetry.log.info("lease.acquired", service=self.service, part=number, epoch=part.epoch)
+
+    async def _hand_over(self, number: int) -> None:
+        await self.drain(number)
+        self.parts.pop(number, None)
+        self.lost(number)
+        await self.store.release(self.topics, [number], self.instance)
+        telemetry.log.info("lease.handed_over", service=self.service, part=number)
+
+    def depose(self, number: int) -> None:
+        """Somebody else owns it now."""
+        if self.parts.pop(number, None) is not None:
+            self._fell.add(number)
+            self.lost(number)
+            telemetry.log.warning("lease.deposed", service=self.service, part=number)
+
+    async def leave(self) -> None:
+        """Hands everything over, for a standby to take at once."""
+        for number in list(self.parts):
+            await self.drain(number)
+        numbers = sorted(self.parts)
+        for number in numbers:
+            self.parts.pop(number, None)
+            self.lost(number)
+        await self.store.release(self.topics, numbers, self.instance)
+        await self.store.announce(self.service, self.instance, self.address, 0)
+
+    async def reprove(self, numbers: Sequence[int]) -> dict[tuple[str, int], int]:
+        """After a lost connection: raises the own epoch until the store answers. Returns `next` by head; raises Fenced where a
+        partition is no longer ours (it is deposed then).
+        """
+        while True:
+            asked = self.clock.ticks()
+            try:
+                heads = await self.store.raise_epoch(
+                    self.topics, sorted(numbers), self.instance, self.lease_ms
+                )
+                break
+            except Unavailable:
+                await asyncio.sleep(0.05)
+        found = {(h.topic, h.part): h for h in heads}
+        missing = [(t, n) for n in numbers for t in self.topics if (t, n) not in found]
+        for number in {n for _, n in missing}:
+            self.depose(number)
+        for number in numbers:
+            if part := self.parts.get(number):
+                part.epoch = found[self.topics[0], number].epoch
+                part.proven = asked
+        if missing:
+            raise Fenced(missing)
+        return {key: head.next for key, head in found.items()}

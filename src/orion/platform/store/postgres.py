@@ -1,0 +1,399 @@
+"""The store in PostgreSQL: one function call per batch, one round trip, one transaction."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import asyncpg
+
+from orion.platform import telemetry
+from orion.platform.bus.port import Record
+from orion.platform.bus.postgres import CHANNEL
+from orion.platform.bus.ring import Ring
+from orion.platform.errors import Unavailable
+from orion.platform.store.columns import append_columns, put_columns
+from orion.platform.store.connection import GONE, PLAIN, WRITER, Pool, connect, named
+from orion.platform.store.port import (
+    Advance,
+    Batch,
+    DeadLetter,
+    Head,
+    Holder,
+    OutcomeUnknown,
+    Refused,
+)
+from orion.platform.transact_words import Key, Snapshot
+
+_STATE = "tenant, id, version, live, status, deadline, ordinal, body, schema"
+_LETTER = (
+    "consumer, topic, part, offs, at, tenant, entity, seq, type, event_id, body, error, trace, version,"
+    " attempts, parked, status"
+)
+
+
+class PostgresStore:
+    """Writes as orion_writer. One connection per writer task, a few for everything else."""
+
+    def __init__(self, dsn: str, ring: Ring, *, connections: int = 4) -> None:
+        self._dsn = dsn
+        self._ring = ring
+        self._pool = Pool(dsn, PLAIN, size=connections, name="store")
+        self._lines: dict[str, tuple[asyncpg.Connection, Any]] = {}
+        self._untold: dict[tuple[str, int], int] = {}
+        self._telling: asyncio.Task[None] | None = None
+
+    # ---- writes
+
+    async def put(self, batch: Batch) -> None:
+        """See the port."""
+        await self._write(
+            batch, f"select {_schema(batch.service)}.put({_marks(51)})", put_columns(batch)
+        )
+
+    async def append(self, batch: Batch) -> None:
+        """See the port."""
+        await self._write(batch, f"select bus.append({_marks(23)})", append_columns(batch))
+
+    async def _write(self, batch: Batch, call: str, columns: tuple[Any, ...]) -> None:
+        connection, statement = await self._line(batch.service, call)
+        try:
+            if batch.letters:
+                async with connection.transaction():
+                    await statement.fetchval(*columns)
+                    await self._insert_letters(connection, batch.letters)
+            else:
+                await statement.fetchval(*columns)
+        except BaseException as error:
+            if not isinstance(error, Exception):
+                self._drop(batch.service)  # cancelled: the line may be in the middle of something
+                raise
+            failure = named(error)
+            if isinstance(failure, OutcomeUnknown):
+                self._drop(batch.service)
+            if "no partition of relation" in str(error):
+                await self._pool.execute("select bus.make_partitions()")
+                failure = Unavailable("the log had no partition for today; it has now")
+            raise failure from error
+
+    async def _line(self, service: str, call: str) -> tuple[asyncpg.Connection, Any]:
+        line = self._lines.get(service)
+        if line is None or line[0].is_closed():
+            connection = await connect(self._dsn, WRITER, f"{service} writer")
+            try:
+                line = self._lines[service] = (connection, await connection.prepare(call))
+            except (*GONE, asyncpg.PostgresError) as error:
+                connection.terminate()
+                raise Unavailable(f"the database is not ready: {error}") from error
+        return line
+
+    def _drop(self, service: str) -> None:
+        line = self._lines.pop(service, None)
+        if line is not None:
+            line[0].terminate()
+
+    def tell(self, records: Sequence[Record]) -> None:
+        """See the port. The wake-up of other processes goes over a connection of its own, after the commit: NOTIFY inside the
+        writing transaction would make all writers' commits wait for each other. What is lost costs a second (bus/postgres.py).
+        """
+        self._ring.hand_over(records)
+        for record in records:
+            self._untold[record.topic, record.part] = record.offset + 1
+        if self._telling is None or self._telling.done():
+            self._telling = asyncio.create_task(self._tell(), name="store.tell")
+
+    async def _tell(self) -> None:
+        settings = {**PLAIN, "synchronous_commit": "off"}
+        with suppress(Unavailable, asyncpg.PostgresError, *GONE):
+            line = self._lines.get("notify")
+            if line is None or line[0].is_closed():
+                connection = await connect(self._dsn, settings, "notify")
+                statement = await connection.prepare(f"select pg_notify('{CHANNEL}', $1)")
+                line = self._lines["notify"] = (connection, statement)
+            while self._untold:
+                some = list(self._untold.items())[:64]
+                for key, end in some:
+                    if self._untold.get(key) == end:
+                        del self._untold[key]
+                await line[1].fetchval(";".join(f"{t},{p},{end}" for (t, p), end in some))
+            return
+        self._untold.clear()
+
+    # ---- leases
+
+    async def ensure(self, topics: Sequence[str], parts: int) -> None:
+        """See the port."""
+        await self._pool.execute("select bus.ensure_heads($1, $2)", list(topics), parts)
+        await self._pool.execute("select bus.make_partitions()")
+
+    async def acquire(
+        self,
+        topics: Sequence[str],
+        part: int,
+        address: str,
+        instance: str,
+        *,
+        lease_ms: int,
+        succeed: bool,
+    ) -> list[Head]:
+        """See the port."""
+        rows = await self._pool.fetch(
+            "select * from bus.acquire($1, $2, $3, $4, $5, $6)",
+            list(topics), part, address, instance, lease_ms, succeed,
+        )  # fmt: skip
+        return [Head(r["topic"], part, r["next"], r["epoch"], r["at"]) for r in rows]
+
+    async def renew(
+        self, topics: Sequence[str], parts: Sequence[int], instance: str, lease_ms: int
+    ) -> set[int]:
+        """See the port."""
+        rows = await self._pool.fetch(
+            "select * from bus.renew($1, $2, $3, $4)",
+            list(topics), list(parts), instance, lease_ms,
+        )  # fmt: skip
+        return {r[0] for r in rows}
+
+    async def raise_epoch(
+        self, topics: Sequence[str], parts: Sequence[int], instance: str, lease_ms: int
+    ) -> list[Head]:
+        """See the port."""
+        rows = await self._pool.fetch(
+            "select * from bus.raise_epoch($1, $2, $3, $4)",
+            list(topics), list(parts), instance, lease_ms,
+        )  # fmt: skip
+        return [Head(r["topic"], r["part"], r["next"], r["epoch"], r["at"]) for r in rows]
+
+    async def release(self, topics: Sequence[str], parts: Sequence[int], instance: str) -> None:
+        """See the port."""
+        await self._pool.execute(
+            "select bus.release($1, $2, $3)", list(topics), list(parts), instance
+        )
+
+    async def holders(self, topic: str) -> list[Holder]:
+        """See the port."""
+        rows = await self._pool.fetch(
+            "select part, owner, lease_until >= clock_timestamp() from bus.head where topic = $1"
+            " order by part",
+            topic,
+        )
+        return [Holder(*tuple(r)) for r in rows]
+
+    async def announce(self, service: str, instance: str, address: str, ttl_ms: int) -> list[str]:
+        """See the port."""
+        rows = await self._pool.fetch(
+            "select instance from bus.announce($1, $2, $3, $4) as instance",
+            service, instance, address, ttl_ms,
+        )  # fmt: skip
+        return [r[0] for r in rows]
+
+    # ---- what owners load
+
+    async def live(self, service: str, part: int) -> list[tuple[str, str, Snapshot]]:
+        """See the port."""
+        rows = await self._pool.fetch(
+            f"select {_STATE} from {_schema(service)}.state where part = $1 and live",  # noqa: S608
+            part,
+        )
+        return [_snapshot(r) for r in rows]
+
+    async def find(
+        self, service: str, keys: Sequence[tuple[str, str]]
+    ) -> list[tuple[str, str, Snapshot]]:
+        """See the port."""
+        rows = await self._pool.fetch(
+            f"select {_STATE} from {_schema(service)}.state"  # noqa: S608
+            " join unnest($1::text[], $2::text[]) as k(tenant, id) using (tenant, id)",
+            [k[0] for k in keys], [k[1] for k in keys],
+        )  # fmt: skip
+        return [_snapshot(r) for r in rows]
+
+    async def ordinals(self, service: str, part: int) -> dict[str, int]:
+        """See the port. Steps from tenant to tenant along the index instead of reading all of it."""
+        table = f"{_schema(service)}.state"
+        rows = await self._pool.fetch(
+            f"""
+            with recursive t(tenant) as (
+              (select tenant from {table} where part = $1 and ordinal > 0 order by tenant limit 1)
+              union all
+              select (select s.tenant from {table} s where s.part = $1 and s.ordinal > 0 and s.tenant > t.tenant
+                      order by s.tenant limit 1) from t where t.tenant is not null)
+            select tenant, (select s.ordinal from {table} s where s.part = $1 and s.tenant = t.tenant and s.ordinal > 0
+                            order by s.ordinal desc limit 1)
+              from t where tenant is not null
+            """,  # noqa: S608
+            part,
+        )
+        return {r[0]: r[1] for r in rows}
+
+    async def replies(
+        self, service: str, keys: Sequence[tuple[str, int, Key]]
+    ) -> dict[tuple[str, int, str, str, str], tuple[bytes, bytes]]:
+        """See the port."""
+        rows = await self._pool.fetch(
+            "select tenant, part, subject, command, key, hash, reply"  # noqa: S608
+            f" from {_schema(service)}.inbox"
+            " join unnest($1::text[], $2::int[], $3::text[], $4::text[], $5::text[])"
+            " as k(tenant, part, subject, command, key) using (tenant, part, subject, command, key)",
+            [k[0] for k in keys], [k[1] for k in keys], [k[2].subject for k in keys],
+            [k[2].operation for k in keys], [k[2].key for k in keys],
+        )  # fmt: skip
+        return {tuple(r)[:5]: (r["hash"], r["reply"]) for r in rows}
+
+    async def prune_inbox(self, service: str, before: int, limit: int = 1000) -> int:
+        """See the port."""
+        table = f"{_schema(service)}.inbox"
+        answer = await self._pool.execute(
+            f"delete from {table} where ctid = any (array("  # noqa: S608
+            f"select ctid from {table} where at < $1 limit $2))",
+            before, limit,
+        )  # fmt: skip
+        return int(answer.rpartition(" ")[2])
+
+    async def sequences(self, topic: str) -> list[tuple[int, str, str, int, int]]:
+        """See the port."""
+        rows = await self._pool.fetch(
+            "select part, tenant, entity, seq, upto from bus.sequences where topic = $1", topic
+        )
+        return [tuple(r) for r in rows]
+
+    # ---- consumers
+
+    async def positions(self, consumer: str) -> dict[tuple[str, int], int]:
+        """See the port."""
+        rows = await self._pool.fetch(
+            "select topic, part, offs from bus.ckpt where consumer = $1", consumer
+        )
+        return {(r[0], r[1]): r[2] for r in rows}
+
+    @asynccontextmanager
+    async def effect(
+        self, service: str, tenants: Sequence[str], advances: Sequence[Advance]
+    ) -> AsyncIterator[Any]:
+        """See the port."""
+        async with self._pool.session() as sql:
+            try:
+                async with sql.transaction():
+                    await self._begin_effect(sql, tenants, advances)
+                    yield sql
+            except asyncpg.PostgresError as error:
+                failure = named(error)
+                if isinstance(failure, OutcomeUnknown):
+                    failure = Unavailable(f"the database went away: {error}")
+                raise (error if isinstance(failure, Refused) else failure) from error
+
+    @staticmethod
+    async def _begin_effect(sql: Any, tenants: Sequence[str], advances: Sequence[Advance]) -> None:
+        advances = sorted(advances, key=lambda a: (a.consumer, a.topic, a.part))
+        await sql.fetchval(
+            "select bus.begin_effect($1, $2, $3, $4, $5, $6)",
+            sorted(set(tenants)),
+            *(
+                [getattr(a, f) for a in advances]
+                for f in ("consumer", "topic", "part", "start", "end")
+            ),
+        )
+
+    async def bury(self, letters: Sequence[DeadLetter], advances: Sequence[Advance]) -> None:
+        """See the port."""
+        tenants = [x.record.tenant for x in letters]
+        async with self.effect("bus", tenants, advances) as sql:
+            await self._insert_letters(sql, letters)
+
+    @staticmethod
+    async def _insert_letters(sql: Any, letters: Sequence[DeadLetter]) -> None:
+        await sql.executemany(
+            f"insert into bus.dead_letters ({_LETTER}) values ({_marks(17)}) on conflict do nothing",  # noqa: S608
+            [
+                (
+                    x.consumer, x.record.topic, x.record.part, x.record.offset, x.record.at, x.record.tenant,
+                    x.record.entity, x.record.seq, x.record.type, x.record.event_id, x.record.body,
+                    x.error[:4000].replace("\0", " "), x.trace[-8000:].replace("\0", " "), x.version,
+                    x.attempts, x.parked, x.status,
+                )
+                for x in letters
+            ],
+        )  # fmt: skip
+
+    async def letters(
+        self,
+        *,
+        consumer: str | None = None,
+        tenant: str | None = None,
+        status: str | None = None,
+        limit: int = 500,
+    ) -> list[DeadLetter]:
+        """See the port."""
+        rows = await self._pool.fetch(
+            f"select {_LETTER} from bus.dead_letters"  # noqa: S608
+            " where ($1::text is null or consumer = $1) and ($2::text is null or tenant = $2)"
+            " and ($3::text is null or status = $3) order by consumer, topic, part, offs limit $4",
+            consumer, tenant, status, limit,
+        )  # fmt: skip
+        return [_letter(r) for r in rows]
+
+    async def request_replay(self, letters: Sequence[DeadLetter]) -> int:
+        """See the port."""
+        return await self._mark(letters, "status = 'requested'", "status = 'waiting'")
+
+    async def settle(self, letters: Sequence[DeadLetter], *, error: str | None = None) -> None:
+        """See the port."""
+        if error is None:
+            await self._mark(letters, "status = 'replayed', replayed = now()", "true")
+        else:
+            text = error[:4000].replace("\0", " ")
+            await self._mark(
+                letters,
+                "status = 'waiting', parked = false, attempts = attempts + 1, error = $6",
+                "true",
+                text,
+            )
+
+    async def _mark(self, letters: Sequence[DeadLetter], change: str, only: str, *more: str) -> int:
+        async with self.effect("bus", [x.record.tenant for x in letters], ()) as sql:
+            answer = await sql.execute(
+                f"update bus.dead_letters d set {change}"  # noqa: S608
+                " from unnest($1::text[], $2::text[], $3::text[], $4::int[], $5::bigint[])"
+                " as k(tenant, consumer, topic, part, offs)"
+                " where d.tenant = k.tenant and d.consumer = k.consumer and d.topic = k.topic and d.part = k.part"
+                f" and d.offs = k.offs and {only}",
+                [x.record.tenant for x in letters], [x.consumer for x in letters],
+                [x.record.topic for x in letters], [x.record.part for x in letters],
+                [x.record.offset for x in letters], *more,
+            )  # fmt: skip
+        return int(answer.rpartition(" ")[2])
+
+    async def close(self) -> None:
+        """Closes all connections."""
+        if self._telling is not None:
+            self._telling.cancel()
+            await asyncio.gather(self._telling, return_exceptions=True)
+        for service in list(self._lines):
+            line = self._lines.pop(service)
+            try:
+                await line[0].close(timeout=1)
+            except Exception:
+                line[0].terminate()
+                telemetry.log.debug("store.line_terminated", service=service)
+        await self._pool.close()
+
+
+def _marks(count: int) -> str:
+    return ", ".join(f"${i}" for i in range(1, count + 1))
+
+
+def _schema(service: str) -> str:
+    if not service.replace("_", "").isalnum():
+        raise ValueError(f"not a schema: {service}")
+    return service
+
+
+def _snapshot(row: Any) -> tuple[str, str, Snapshot]:
+    tenant, entity, version, live, status, deadline, ordinal, body, schema = row
+    return tenant, entity, Snapshot(version, live, status, deadline, ordinal, body, schema)
+
+
+def _letter(row: Any) -> DeadLetter:
+    r = tuple(row)
+    return DeadLetter(r[0], Record(*r[1:11]), *r[11:])

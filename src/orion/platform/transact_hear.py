@@ -1,0 +1,197 @@
+"""What an owner hears from other services' topics: the position moves in the same write as what the record caused."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from orion.platform import telemetry
+from orion.platform.errors import InvalidMessage, Unavailable
+from orion.platform.store.port import Advance, CheckpointMoved, DeadLetter
+from orion.platform.transact_fold import Fold, Name
+from orion.platform.transact_queue import Item
+from orion.platform.transact_words import Follow
+
+if TYPE_CHECKING:
+    from orion.platform.transact_owner import Owner
+
+LOOK_FOR_REPLAYS_S = 1.0
+_HEARD = telemetry.counter("orion_followed_total", "Records heard by owners", ("service", "topic"))
+
+
+class Hearing:
+    """The followed topics of an owner: one reader per followed partition that it owns."""
+
+    def __init__(self, owner: Owner[Any]) -> None:
+        self._owner = owner
+        self._follows: list[Follow] = []
+        self._readers: dict[tuple[str, str, int], asyncio.Task[None]] = {}
+        self._cursor: dict[tuple[str, str, int], int] = {}
+        self.parked: dict[tuple[str, int], set[Name]] = {}
+
+    def follow(self, follow: Follow) -> None:
+        """Adds a topic."""
+        self._follows.append(follow)
+
+    async def begin(self, number: int) -> None:
+        """The partition was taken: go on where the checkpoints say."""
+        for follow in self._follows:
+            positions = await self._owner.store.positions(follow.group)
+            key = (follow.group, follow.topic, number)
+            self._cursor[key] = positions.get((follow.topic, number), 0)
+            await self._load_parked(follow.group, number)
+            self._readers[key] = asyncio.create_task(
+                self._read(follow, number), name=f"follow.{follow.group}.{number}"
+            )
+
+    async def _load_parked(self, group: str, number: int) -> None:
+        letters = await self._owner.store.letters(consumer=group, limit=100_000)
+        self.parked[group, number] = {
+            (x.record.tenant, x.record.entity)
+            for x in letters
+            if x.record.part == number and x.status != "replayed"
+        }
+
+    def end(self, number: int) -> None:
+        """The partition is gone."""
+        for key in [k for k in self._readers if k[2] == number]:
+            self._readers.pop(key).cancel()
+
+    def stop(self) -> None:
+        """All are gone."""
+        for reader in self._readers.values():
+            reader.cancel()
+        self._readers.clear()
+
+    def again(self, items: Sequence[Item]) -> None:
+        """Records that were not written are read again from the checkpoint."""
+        for item in items:
+            if item.record is not None:
+                key = (item.group, item.record.topic, item.record.part)
+                self._rewind(key, item.record.offset)
+
+    def _rewind(self, key: tuple[str, str, int], offset: int) -> None:
+        owner = self._owner
+        self._cursor[key] = min(offset, self._cursor.get(key, offset))
+        owner.lanes.drop(("follow", *key))  # what is queued behind would leave a gap
+
+    async def realign(self, items: Sequence[Item]) -> Sequence[Item]:
+        """Somebody else moved a position: drop the records, look again where we are."""
+        heard = [i for i in items if i.record is not None]
+        for group in {i.group for i in heard}:
+            positions = await self._owner.store.positions(group)
+            for item in heard:
+                if item.group == group and item.record is not None:
+                    key = (group, item.record.topic, item.record.part)
+                    self._rewind(key, item.record.offset)
+                    self._cursor[key] = positions.get((item.record.topic, item.record.part), 0)
+        return [i for i in items if i.record is None]
+
+    def merge(self, fold: Fold) -> None:
+        """After the commit: entities with a new dead letter are parked."""
+        for group, names in fold.buried.items():
+            self.parked.setdefault(group, set()).update(names)
+
+    async def bury(self, item: Item, error: Exception) -> None:
+        """A record whose effect the database refuses becomes a dead letter."""
+        record = item.record
+        assert record is not None
+        letter = DeadLetter(
+            item.group,
+            record,
+            f"{type(error).__name__}: {error}",
+            "",
+            self._owner.version,
+            1,
+            False,
+        )
+        advance = Advance(item.group, record.topic, record.part, record.offset, record.offset + 1)
+        try:
+            await self._owner.store.bury([letter], [advance])
+        except (CheckpointMoved, Unavailable):
+            return self.again([item])
+        self.parked.setdefault((item.group, record.part), set()).add((record.tenant, record.entity))
+        telemetry.log.error("follow.dead_letter", group=item.group, entity=record.entity)
+        return None
+
+    async def _read(self, follow: Follow, number: int) -> None:
+        owner = self._owner
+        key = (follow.group, follow.topic, number)
+        lane = ("follow", *key)
+        heard = _HEARD.labels(owner.aggregate.service, follow.topic)
+        looked = 0.0
+        loop = asyncio.get_running_loop()
+        while True:
+            with suppress(Unavailable):
+                if loop.time() - looked > LOOK_FOR_REPLAYS_S and self.parked.get(
+                    (follow.group, number)
+                ):
+                    looked = loop.time()
+                    await self._replay(follow, number)
+                if not await owner.bus.wait(follow.topic, number, self._cursor[key], 1.0):
+                    continue
+                for record in await owner.bus.read(follow.topic, number, self._cursor[key]):
+                    if record.offset != self._cursor[key]:
+                        break  # rewound meanwhile
+                    while owner.lanes.length(lane) >= owner.limits.heard:
+                        await asyncio.sleep(0.005)
+                        if record.offset != self._cursor[key]:
+                            break
+                    if record.offset != self._cursor[key]:
+                        break
+                    self._cursor[key] = record.offset + 1
+                    item = Item(
+                        record.tenant,
+                        "",
+                        number,
+                        follow.to_command,
+                        group=follow.group,
+                        record=record,
+                    )
+                    owner.lanes.put(lane, item)
+                    owner.work.set()
+                    heard.inc()
+                continue
+            await asyncio.sleep(0.25)
+
+    async def _replay(self, follow: Follow, number: int) -> None:
+        """Letters that an operator asked for again: in order, as commands of their own, through the same decisions."""
+        owner = self._owner
+        letters = [
+            x
+            for x in await owner.store.letters(consumer=follow.group, status="requested")
+            if x.record.part == number and x.record.topic == follow.topic
+        ]
+        stuck: set[Name] = set()
+        for letter in letters:
+            name = (letter.record.tenant, letter.record.entity)
+            if name in stuck:
+                continue
+            try:
+                heard = follow.to_command(letter.record)
+                if heard is not None:
+                    await self._submit(letter, number, heard)
+                await owner.store.settle([letter])
+            except InvalidMessage as error:
+                stuck.add(name)
+                await owner.store.settle([letter], error=str(error))
+            except Exception as error:
+                stuck.add(name)
+                await owner.store.settle([letter], error=f"{type(error).__name__}: {error}")
+        if letters:
+            await self._load_parked(follow.group, number)
+
+    async def _submit(self, letter: DeadLetter, number: int, heard: tuple[str, Any]) -> None:
+        """Idempotent without a key: the aggregate gives no new facts for a command it has seen."""
+        loop = asyncio.get_running_loop()
+        owner = self._owner
+        answer: asyncio.Future[Any] = loop.create_future()
+        item = Item(
+            letter.record.tenant, heard[0], number, heard[1], answer=answer,
+            overdue=loop.time() + owner.limits.timeout_s,
+        )  # fmt: skip
+        owner.lanes.put(letter.record.tenant, item)
+        owner.work.set()
+        await answer

@@ -1,0 +1,183 @@
+"""A small aggregate to try the machinery with: an account that counts, ends, and has a deadline."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from orion.platform.bus.port import partition_of
+from orion.platform.bus.topics import Topic
+from orion.platform.transact import Context, Decided, Fact, Snapshot
+
+TOPICS = {
+    "toy.events": Topic("toy.events", 8),
+    "toy.notes": Topic("toy.notes", 8),
+    "toy.orders": Topic("toy.orders", 8),
+    "toy.ticks": Topic("toy.ticks", 4, hourly=True, cap_mb=16),
+    "toy.seldom": Topic("toy.seldom", 1),
+}
+
+
+def entity(name: object, slot: int | None = None) -> str:
+    """An id with the shape of ours; its slot from the name unless given."""
+    import zlib
+
+    number = zlib.crc32(str(name).encode()) % 65_536 if slot is None else slot
+    tail = "".join(
+        ch if ch in "abcdefghijklmnopqrstuvwxyz234567" else "a" for ch in str(name).lower()
+    )
+    return f"{number:04x}{tail[:26]:a<26}"
+
+
+@dataclass(frozen=True)
+class Add:
+    id: str
+    amount: int = 1
+    notes: int = 0
+    deadline: int | None = None
+
+
+@dataclass(frozen=True)
+class End:
+    pass
+
+
+@dataclass(frozen=True)
+class Ask:
+    """Refused: changes nothing, but is answered."""
+
+    is_stored: bool = False
+
+
+@dataclass(frozen=True)
+class Explode:
+    pass
+
+
+@dataclass(frozen=True)
+class Due:
+    at: int
+
+
+class Account(msgspec.Struct, frozen=True):
+    id: str
+    total: int = 0
+    version: int = 0
+    events: int = 0
+    notes: int = 0
+    ended: bool = False
+    deadline: int | None = None
+    ordinal: int = 0
+    dues: int = 0
+    note: str = ""
+
+
+@dataclass
+class ToyAggregate:
+    service: str = "toy"
+    topics: tuple[str, ...] = ("toy.events", "toy.notes")
+    schema: int = 1
+    poison: Any = None
+    warmed: dict[int, list[Any]] = field(default_factory=dict)
+
+    def decide(self, state: Account | None, command: Any, context: Context) -> Decided[Account]:
+        match command:
+            case Explode():
+                raise RuntimeError("a bug in decide")
+            case Ask(is_stored):
+                reply = {"total": state.total if state else None}
+                return Decided(None, (), reply, msgspec.json.encode(reply) if is_stored else None)
+            case _ if state is not None and state.ended:
+                reply = {"error": "ended"}
+                return Decided(None, (), reply, msgspec.json.encode(reply))
+            case Add():
+                return self._add(state, command, context)
+            case End():
+                assert state is not None
+                new = replace_account(state, ended=True, deadline=None)
+                return self._say(state, new, "Ended", 0, context)
+            case Due(at):
+                assert state is not None
+                new = replace_account(state, dues=state.dues + 1, deadline=None)
+                return self._say(state, new, "Due", 0, context)
+            case _:
+                raise TypeError(command)
+
+    def _add(self, state: Account | None, command: Add, context: Context) -> Decided[Account]:
+        old = state or Account(command.id, ordinal=context.ordinal)
+        new = replace_account(
+            old, total=old.total + command.amount,
+            deadline=command.deadline if command.deadline is not None else old.deadline,
+        )  # fmt: skip
+        return self._say(old, new, "Added", command.notes, context)
+
+    def _say(
+        self, old: Account, new: Account, kind: str, notes: int, context: Context
+    ) -> Decided[Account]:
+        new = replace_account(
+            new, version=old.version + 1 + notes, events=old.events + 1, notes=old.notes + notes
+        )
+        facts = [self._fact("toy.events", old.id, new.events, kind, new, context)]
+        facts += [
+            self._fact("toy.notes", f"{old.id}-note", old.notes + n + 1, "Noted", new, context)
+            for n in range(notes)
+        ]
+        reply = {"total": new.total, "version": new.version, "ordinal": new.ordinal}
+        return Decided(new, tuple(facts), reply, msgspec.json.encode(reply))
+
+    def _fact(
+        self, topic: str, entity_id: str, sequence: int, kind: str, new: Account, context: Context
+    ) -> Fact:
+        body = msgspec.json.encode(
+            {"id": new.id, "total": new.total, "at": context.at, "type": kind}
+        )
+        return Fact(
+            topic, entity_id, sequence, kind, f"{context.tenant}:{entity_id}:{sequence}", body
+        )
+
+    def dump(self, state: Account) -> Snapshot:
+        return Snapshot(
+            state.version, not state.ended, self.poison_status(state), state.deadline, state.ordinal,
+            msgspec.json.encode(state),
+        )  # fmt: skip
+
+    def poison_status(self, state: Account) -> str:
+        if self.poison is not None and state.total == self.poison:
+            return "NUL \0 that PostgreSQL does not take"
+        return "ENDED" if state.ended else "LIVE"
+
+    def load(self, snapshot: Snapshot) -> Account:
+        return msgspec.json.decode(snapshot.body, type=Account)
+
+    def on_deadline(self, state: Account, deadline: int) -> Due:
+        return Due(deadline)
+
+    def reply(self, stored: bytes) -> Any:
+        return msgspec.json.decode(stored)
+
+    def warm(self, part: int, records: Any) -> None:
+        self.warmed[part] = list(records)
+
+
+def replace_account(old: Account, **changes: Any) -> Account:
+    return msgspec.structs.replace(old, **changes)
+
+
+def part(name: str) -> int:
+    return partition_of(name, 8)
+
+
+__all__ = [
+    "TOPICS",
+    "Account",
+    "Add",
+    "Ask",
+    "Due",
+    "End",
+    "Explode",
+    "ToyAggregate",
+    "entity",
+    "part",
+]
