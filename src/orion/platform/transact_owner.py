@@ -134,11 +134,8 @@ class Owner(Generic[S]):
         Raises NotOwner, and Coded: API-102, API-103, SYS-900, SYS-902, SYS-903, SYS-904.
         """
         part = self._part_for_write(entity)
-        if key is not None:
-            name = (tenant, part, key.subject, key.operation, key.key)
-            known = self._known(name, key)
-            if known is not None:
-                return known[0]
+        if key is not None and (known := self._known(tenant, part, key)) is not None:
+            return known[0]
         if self.lanes.length(tenant) >= self.limits.waiting_per_tenant:
             raise Coded("SYS-904", retry_after_s=1.0)
         loop = asyncio.get_running_loop()
@@ -148,7 +145,7 @@ class Owner(Generic[S]):
             began + (self.limits.timeout_s if timeout_s is None else timeout_s),
         )  # fmt: skip
         if key is not None:
-            self.in_flight[name] = key.hash
+            self.in_flight[tenant, part, key.subject, key.operation, key.key] = key.hash
         self.lanes.put(tenant, item)
         self.work.set()
         assert item.answer is not None
@@ -292,7 +289,8 @@ class Owner(Generic[S]):
             raise NotOwner(self.aggregate.service, part, self.tenure.elsewhere.get(part) or None)
         return part
 
-    def _known(self, name: tuple[str, int, str, str, str], key: Key) -> tuple[Any] | None:
+    def _known(self, tenant: str, part: int, key: Key) -> tuple[Any] | None:
+        name = (tenant, part, key.subject, key.operation, key.key)
         stored = self.keys.get(name)
         if stored is not None:
             if stored[0] != key.hash:

@@ -34,7 +34,11 @@ class Following:
         raise NotImplementedError
 
     async def wait(self, topic: str, part: int, offset: int, timeout_s: float) -> bool:
-        """See the port."""
+        """See the port. Looks into memory only; what another process wrote is known a moment later."""
+        if self.ring.known(topic, part) > offset:
+            return True
+        if timeout_s <= 0:
+            return False
         loop = asyncio.get_running_loop()
         end = loop.time() + timeout_s
         event = self.ring.listen((topic,))

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from orion.platform import telemetry
 from orion.platform.bus.following import BATCH, Following
 from orion.platform.bus.port import Record
-from orion.platform.bus.ring import Ring
+from orion.platform.bus.ring import Ring, ring_of
 from orion.platform.bus.topics import Topic, catalogue
 from orion.platform.errors import Unavailable
-from orion.platform.store.connection import GONE, PLAIN, Pool, connect
+from orion.platform.store.connection import GONE, PLAIN, Door, Pool, connect
 
 CHANNEL = "orion_bus"
 LOOK_S = 1.0  # a lost wake-up costs at most this
@@ -32,13 +32,23 @@ class PostgresBus(Following):
         topics: Mapping[str, Topic] | None = None,
         connections: int = 3,
     ) -> None:
-        self.ring = ring or Ring()
+        self.ring = ring or ring_of(dsn)
         self._topics = topics if topics is not None else catalogue()
         self._dsn = dsn
         self._pool = Pool(dsn, PLAIN, size=connections, name="bus")
         # The period in which a read ended, so that the next one need not look at the days before.
         self._periods: OrderedDict[tuple[str, int, int], str] = OrderedDict()
         self._watching: asyncio.Task[None] | None = None
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, door: Door) -> AsyncIterator[PostgresBus]:
+        """Opens as long as the block lasts."""
+        bus = cls(door.dsn("orion_writer"))
+        try:
+            yield bus
+        finally:
+            await bus.close()
 
     def _topic(self, key: str) -> Topic:
         try:

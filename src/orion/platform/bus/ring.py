@@ -8,6 +8,7 @@ reader can miss or repeat a record.
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections.abc import Iterable, Sequence
 
 from orion.platform.bus.port import Record
@@ -80,3 +81,14 @@ class Ring:
         for topic in topics:
             for event in self._waiting.get(topic, ()):
                 event.set()
+
+
+_RINGS: weakref.WeakValueDictionary[str, Ring] = weakref.WeakValueDictionary()
+
+
+def ring_of(dsn: str) -> Ring:
+    """The ring of this process for a database: its store fills it, its bus reads from it."""
+    ring = _RINGS.get(dsn)
+    if ring is None:
+        ring = _RINGS[dsn] = Ring()
+    return ring

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Protocol
 
 import asyncpg
 
@@ -30,7 +30,7 @@ WRITER = {
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
 }
-CONNECT_S = 5.0
+CONNECT_S = 5
 GONE = (
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
@@ -48,15 +48,26 @@ _OWN = {
 }
 
 
+class Door(Protocol):
+    """Knows how each role logs in (orion.platform.embedded.Access)."""
+
+    def dsn(self, role: str) -> str: ...
+
+
+def sqlstate(error: asyncpg.PostgresError) -> str:
+    """The five characters that name the error, or nothing."""
+    return getattr(error, "sqlstate", None) or ""
+
+
 def named(error: Exception) -> Exception:
     """The error as the port names it. For one that came back while a write was on its way."""
     if isinstance(error, asyncpg.PostgresError):
-        state = error.sqlstate or ""
+        state = sqlstate(error)
         if state == "OR001":
             topic, _, part = (getattr(error, "detail", "") or "").rpartition("/")
             return Fenced([(topic, int(part))] if part else [])
         if state in _OWN:
-            return _OWN[state](str(error)) if state != "OR001" else error
+            return _OWN[state](str(error))
         if state == "53100":
             return DiskFull(str(error))
         if state in ("57P01", "57P02") or state.startswith("08"):
@@ -109,7 +120,7 @@ class Pool:
         except GONE as error:
             raise Unavailable(f"the database does not answer: {error}") from error
         except asyncpg.PostgresError as error:
-            if (error.sqlstate or "") in _LATER:
+            if sqlstate(error) in _LATER:
                 raise Unavailable(f"the database is not ready: {error}") from error
             raise
 

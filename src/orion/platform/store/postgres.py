@@ -12,10 +12,10 @@ import asyncpg
 from orion.platform import telemetry
 from orion.platform.bus.port import Record
 from orion.platform.bus.postgres import CHANNEL
-from orion.platform.bus.ring import Ring
+from orion.platform.bus.ring import Ring, ring_of
 from orion.platform.errors import Unavailable
 from orion.platform.store.columns import append_columns, put_columns
-from orion.platform.store.connection import GONE, PLAIN, WRITER, Pool, connect, named
+from orion.platform.store.connection import GONE, PLAIN, WRITER, Door, Pool, connect, named
 from orion.platform.store.port import (
     Advance,
     Batch,
@@ -37,13 +37,23 @@ _LETTER = (
 class PostgresStore:
     """Writes as orion_writer. One connection per writer task, a few for everything else."""
 
-    def __init__(self, dsn: str, ring: Ring, *, connections: int = 4) -> None:
+    def __init__(self, dsn: str, ring: Ring | None = None, *, connections: int = 4) -> None:
         self._dsn = dsn
-        self._ring = ring
+        self._ring = ring or ring_of(dsn)
         self._pool = Pool(dsn, PLAIN, size=connections, name="store")
         self._lines: dict[str, tuple[asyncpg.Connection, Any]] = {}
         self._untold: dict[tuple[str, int], int] = {}
         self._telling: asyncio.Task[None] | None = None
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, door: Door) -> AsyncIterator[PostgresStore]:
+        """Opens as long as the block lasts."""
+        store = cls(door.dsn("orion_writer"))
+        try:
+            yield store
+        finally:
+            await store.close()
 
     # ---- writes
 
