@@ -111,6 +111,8 @@ IDENTITY = {
     """,
 }
 
+# Of several processes that want to renew a session's tokens at once, the one that sets renewing_until does it: a refresh token
+# works once.
 SESSIONS = """
     tenant          text not null,
     cookie_hash     bytea not null,
@@ -122,6 +124,7 @@ SESSIONS = """
     expires_at      bigint not null,
     tokens          bytea not null,
     tokens_version  integer not null default 1,
+    renewing_until  bigint not null default 0,
     ended_at        bigint,
     end_reason      text,
     primary key (tenant, cookie_hash)

@@ -129,6 +129,12 @@ class _UserClaims(_Claims, kw_only=True):
     roles: list[str]
     ent: _Entitlements
     sid: str
+    session_exp: int = 0
+
+
+class _IdentityClaims(_Claims, kw_only=True):
+    nonce: str
+    sid: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +187,24 @@ class Verifier:
         if self.revocations.covers(caller.session_id, caller.subject, caller.issued_at):
             raise Coded("AUTH-105")
         return caller
+
+    async def verify_identity(self, token: str, *, client_id: str, nonce: str) -> tuple[str, str]:
+        """(subject, session) of an ID token that a client was given for its own request. Raises
+        AUTH-102."""
+        if len(token) > MAX_TOKEN_BYTES or not token.isascii():
+            raise _refused("size")
+        try:
+            header = _header(token)
+            key = await self._keys.key(header.kid or "")
+            if header.alg != "ES256" or header.typ != "JWT" or key is None:
+                raise _refused("type")
+            claims = msgspec.json.decode(_signed(token, key, "ES256"), type=_IdentityClaims)
+        except (ValueError, JoseError, msgspec.MsgspecError) as error:
+            raise _refused(type(error).__name__) from error
+        if (claims.iss, claims.aud, claims.nonce) != (self._issuer, client_id, nonce):
+            raise _refused("issuer or audience")
+        self._check_times(claims.iat, claims.exp, claims.nbf)
+        return claims.sub, claims.sid
 
     async def _prove(self, token: str) -> Caller:
         try:
@@ -284,6 +308,7 @@ def _caller(claims: _UserClaims, token: str) -> Caller:
         issued_at=claims.iat,
         expires_at=claims.exp,
         token=token,
+        session_expires_at=claims.session_exp,
     )
 
 

@@ -11,9 +11,9 @@ class Grants:
     """What a user may deal: entitlements beside the roles."""
 
     asset_classes: frozenset[str]
-    instrument_ids: frozenset[str] | None   # None: all of the asset classes
+    instrument_ids: frozenset[str] | None  # None: all of the asset classes
     venue_ids: frozenset[str]
-    max_notional: Decimal                   # USD
+    max_notional: Decimal  # USD
     rfq_per_minute: int
 
 
@@ -23,13 +23,14 @@ class Caller:
 
     tenant: str
     subject: str
-    user: str                # trader@alpha
+    user: str  # trader@alpha
     display_name: str
     desk: str
     roles: frozenset[str]
     grants: Grants | None
     session_id: str
-    issued_at: int           # seconds
-    expires_at: int          # seconds
-    token: str               # to forward
+    issued_at: int  # seconds
+    expires_at: int  # seconds
+    token: str  # to forward
     service: str | None = None
+    session_expires_at: int = 0  # seconds: when the sign-in ends, however often tokens are renewed

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from orion.platform import telemetry
 from orion.platform.config import BUILD, ConfigError, Settings
 from orion.platform.http.guard import is_loopback
+from orion.platform.http.origins import allowed_origins, cookie_name
 from orion.platform.module import Module, Ports
 from orion.platform.secret_files import SecretFiles
 from orion.services.identity import demo, pages, queries
@@ -64,8 +65,8 @@ def build(ports: Ports, config: Config) -> Module:
         clients=clients,
         around=_surroundings(settings, config),
         public_url=settings.public_url,
-        origins=frozenset(allowed_origins(settings.public_url)),
-        cookie=f"__Host-orion-signin-{port_of(settings.public_url)}",
+        origins=allowed_origins(settings.public_url),
+        cookie=cookie_name(settings.public_url, "signin-"),
         pause_minutes=max(1, config.pause_s // 60),
     )
     starting = _Start(ports, config, passwords)
@@ -144,20 +145,3 @@ def _surroundings(settings: Settings, config: Config) -> pages.Surroundings:
         demo_users=demo.logins() if embedded else (),
         demo_password=config.demo_password if embedded else "",
     )
-
-
-def port_of(public_url: str) -> int:
-    """The port of an address, also when it is not written."""
-    url = urlsplit(public_url)
-    return url.port or (443 if url.scheme == "https" else 80)
-
-
-def allowed_origins(public_url: str) -> list[str]:
-    """The origins whose pages may send us something: our own, and on this machine its other
-    name."""
-    url = urlsplit(public_url)
-    names = {url.hostname or ""}
-    if is_loopback(url.hostname or ""):
-        names = {"localhost", "127.0.0.1"}
-    port = f":{url.port}" if url.port else ""
-    return [f"{url.scheme}://{name}{port}" for name in sorted(names)]

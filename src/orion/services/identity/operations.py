@@ -76,7 +76,9 @@ class Operations:
         await self._p.throttle.succeeded(made)
         exchange = self._exchange(user=user)
         grant = exchange.get_consent_grant(request, end_user=user)
-        response = exchange.create_authorization_response(request, grant_user=user, grant=grant)
+        response: Any = exchange.create_authorization_response(
+            request, grant_user=user, grant=grant
+        )
         if exchange.new_code:
             async with self._write(user.tenant) as sql:
                 await queries.add_code(sql, exchange.new_code)
@@ -218,7 +220,7 @@ class Operations:
             event = UserLoggedOut(now, user.user_id, user.login, session_id, reason)
             await self._p.journal.tell(tenant, event)
 
-    async def revoke(self, client_id: str, token: str) -> None:
+    async def revoke(self, client_id: str, token: str, reason: str = "LOGOUT") -> None:
         """RFC 7009: the holder of a refresh token gives its sign-in back. Unknown ones are
         silently nothing."""
         tenant = tenant_of(token)
@@ -227,7 +229,7 @@ class Operations:
         async with self._write(tenant) as sql:
             refresh = await queries.lock_refresh(sql, tenant, fingerprint(token))
         if refresh and refresh.sign_in.client_id == client_id:
-            await self.sign_out(tenant, refresh.sign_in.session_id)
+            await self.sign_out(tenant, refresh.sign_in.session_id, reason)
 
     async def set_disabled(self, login: str, disabled: bool, by: str) -> User:
         """Disables (ends every session, kills every token) or enables a user. Raises API-104."""
@@ -262,7 +264,7 @@ class Operations:
             await queries.add_sign_in(sql, sign_in)
         event = UserLoggedIn(now, user.user_id, user.login, sign_in.session_id, CLI)
         await self._p.journal.tell(user.tenant, event)
-        return self._p.tokens.access(user, sign_in.session_id, CLI, life)
+        return self._p.tokens.access(user, sign_in, life)
 
     # -- inside
 

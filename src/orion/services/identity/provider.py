@@ -42,10 +42,10 @@ class Client(ClientMixin):
     def get_client_id(self) -> str:
         return self.client_id
 
-    def get_default_redirect_uri(self) -> None:
+    def get_default_redirect_uri(self) -> Any:
         return None  # the address must be named
 
-    def get_allowed_scope(self, scope: str | None) -> str:
+    def get_allowed_scope(self, scope: Any) -> str:
         return " ".join(s for s in (scope or "").split() if s in SCOPES)
 
     def check_redirect_uri(self, redirect_uri: str) -> bool:
@@ -314,7 +314,7 @@ class Exchange(AuthorizationServer):
         life = min(self._config.access_token_s, left)
         return {
             "token_type": "Bearer",
-            "access_token": self._tokens.access(user, sign_in.session_id, client.client_id, life),
+            "access_token": self._tokens.access(user, sign_in, life),
             "expires_in": life,
             "refresh_token": new_secret(user.tenant),
             "refresh_expires_in": left,

@@ -10,7 +10,7 @@ from orion.platform.auth import AUDIENCE, USER_TYPE
 from orion.platform.clock import Clock
 from orion.platform.ids import new_token, new_uuid
 from orion.services.identity.keys import SigningKeys
-from orion.services.identity.records import User
+from orion.services.identity.records import SignIn, User
 
 SECOND = 1_000_000
 
@@ -21,8 +21,8 @@ class Tokens:
     def __init__(self, keys: SigningKeys, issuer: str, clock: Clock):
         self.keys, self.issuer, self._clock = keys, issuer, clock
 
-    def access(self, user: User, session_id: str, client_id: str, life_s: int) -> str:
-        """An access token that lives `life_s`."""
+    def access(self, user: User, sign_in: SignIn, life_s: int) -> str:
+        """An access token of this sign-in that lives `life_s`."""
         # Tokens issued in the second of a revocation are dead, so the first good one is of the
         # next second.
         now = max(self._clock.now() // SECOND, user.not_before // SECOND + 1)
@@ -33,8 +33,9 @@ class Tokens:
             "iat": now,
             "exp": now + life_s,
             "jti": new_uuid(),
-            "client_id": client_id,
-            "sid": session_id,
+            "client_id": sign_in.client_id,
+            "sid": sign_in.session_id,
+            "session_exp": sign_in.expires_at // SECOND,
             **profile(user),
         }
         return self.keys.sign(claims, USER_TYPE)

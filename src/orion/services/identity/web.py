@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 from authlib.common.urls import add_params_to_uri
-from authlib.oauth2.rfc6749.errors import InvalidClientError, OAuth2Error
+from authlib.oauth2.rfc6749.errors import InvalidClientError, InvalidRequestError, OAuth2Error
 from authlib.oauth2.rfc6749.util import extract_basic_authorization
 from joserfc import jws
 from joserfc.errors import JoseError
@@ -277,7 +277,10 @@ async def revoke(request: Web) -> Response[bytes]:
     try:
         incoming = await _from_application(request, "/oidc/revoke")
         client = _client(site, incoming)
-        await site.operations.revoke(client.client_id, incoming.form.get("token", ""))
+        reason = incoming.form.get("orion_reason", "LOGOUT")
+        if reason not in ("LOGOUT", "IDLE", "EXPIRED"):
+            raise InvalidRequestError("Unknown 'orion_reason'.")
+        await site.operations.revoke(client.client_id, incoming.form.get("token", ""), reason)
     except OAuth2Error as error:
         return _oauth(*error())
     return _oauth(200, {}, [])
