@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from orion.core import trade as t
@@ -29,6 +30,7 @@ class TradeAggregate:
         self, state: t.Trade | None, command: t.ExecuteTrade, context: Context
     ) -> Decided[t.Trade]:
         """Makes the trade, or finds it made."""
+        command = replace(command, at=context.at)
         decision = t.decide(state, command)
         facts = []
         for event in decision.events:
@@ -72,8 +74,8 @@ def _fact(event: t.TradeExecuted, command: t.ExecuteTrade, context: Context) -> 
     return Fact(TOPIC, place.entity_id, place.sequence, type(event).__name__, identity, body)
 
 
-def accepted(record: Record) -> QuoteAccepted | LastLookPassed | None:
-    """The event of a record when it may lead to a trade. Raises InvalidMessage for one that cannot be read."""
+def heard(record: Record) -> tuple[str, t.ExecuteTrade] | None:
+    """The trade that a record of rfq.lifecycle leads to. Raises InvalidMessage for one that cannot be read."""
     if record.type not in _HEARD:
         return None
     try:
@@ -82,6 +84,5 @@ def accepted(record: Record) -> QuoteAccepted | LastLookPassed | None:
         raise InvalidMessage(
             record.topic, record.part, record.offset, problem.reason, problem.diagnostics
         ) from problem
-    if isinstance(event, QuoteAccepted) and not event.final:
-        return None
-    return event
+    command = t.command_of(event, record.at)
+    return None if command is None else (command.trade_id, command)

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from orion.core.decider import Recorded, Reject
 from orion.core.ids import event_id
@@ -168,9 +167,7 @@ class RfqAggregate:
 
     def _filled_in(self, command: c.Command, context: Context) -> c.Command:
         if isinstance(command, c.CreateRFQ):
-            rate = self._rates.count(
-                command.tenant_id, command.subject, command.rfq_id, context.at
-            )
+            rate = self._rates.count(command.tenant_id, command.subject, command.rfq_id, context.at)
             number = display_number(context.ordinal, context.part, self._partitions)
             return replace(command, at=context.at, rate_count=rate, number=number)
         return replace(command, at=context.at)

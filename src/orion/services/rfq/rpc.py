@@ -1,0 +1,266 @@
+"""RFQService over gRPC: traders' commands and questions, dealers' answers, watchers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from orion.core import ids
+from orion.core.permissions import Permission, may_read, read_scope
+from orion.core.rfq.state import Rfq
+from orion.platform.caller import Caller
+from orion.platform.clock import Clock
+from orion.platform.cursor import Cursors
+from orion.platform.errors import Coded, NotOwner
+from orion.platform.rpc import current_caller
+from orion.platform.store.port import Database
+from orion.platform.transact import Owner
+from orion.services.rfq import answering, asking, queries
+from orion.services.rfq.aggregate import Answer
+from orion.services.rfq.config import Config
+from orion.services.rfq.copies import HOP, Copies
+from orion.services.rfq.statistics import BUCKETS, quantile
+from orion.services.rfq.watch import Hub
+from orion.services.rfq.world import World
+from orion.wire.proto import rfq_to_proto
+from orion.wire.stubs import rfq_pb2, rfq_pb2_grpc
+
+GATEWAY = "lp_gateway"
+WATCHERS = frozenset({"push_edge", "notifications", "rfq"})
+DEFAULT_PAGE, LARGEST_PAGE = 50, 200
+
+
+class RFQs(rfq_pb2_grpc.RFQServiceServicer):
+    """The servicer. Tells callers nothing of other tenants: what is foreign is not there."""
+
+    def __init__(
+        self,
+        *,
+        owner: Owner[Rfq],
+        world: World,
+        hub: Hub,
+        copies: Copies,
+        database: Database,
+        clock: Clock,
+        cursors: Cursors,
+        config: Config,
+        as_of: Callable[[], int],
+        metadata: Callable[[Caller], Any],
+    ):
+        self._owner, self._world, self._hub, self._copies = owner, world, hub, copies
+        self._database, self._clock, self._cursors = database, clock, cursors
+        self._config, self._as_of, self._metadata = config, as_of, metadata
+
+    # -- commands ----------------------------------------------------------------------------------
+
+    async def CreateRFQ(
+        self, request: rfq_pb2.CreateRFQRequest, context: Any
+    ) -> rfq_pb2.RFQDetails:
+        """Asks dealers; a refusal carries the denied RFQ and its checks."""
+        caller = current_caller()
+        asking.require(caller, Permission.RFQ_CREATE)
+        rfq_id, order, key = asking.create(caller, request, self._world)
+
+        async def here() -> rfq_pb2.RFQDetails:
+            return asking.given(await self._submit(caller.tenant, rfq_id, order, key))
+
+        return await self._routed(here, "CreateRFQ", request, context, caller)
+
+    async def AcceptQuote(
+        self, request: rfq_pb2.AcceptQuoteRequest, context: Any
+    ) -> rfq_pb2.RFQDetails:
+        """Deals on a quote."""
+        caller = current_caller()
+        asking.require(caller, Permission.RFQ_ACCEPT)
+
+        async def here() -> rfq_pb2.RFQDetails:
+            state = await self._visible(caller, request.rfq_id)
+            order, key = asking.accept(caller, request, self._world, state.terms.instrument_id)
+            return asking.given(await self._submit(caller.tenant, request.rfq_id, order, key))
+
+        return await self._routed(here, "AcceptQuote", request, context, caller)
+
+    async def CancelRFQ(
+        self, request: rfq_pb2.CancelRFQRequest, context: Any
+    ) -> rfq_pb2.RFQDetails:
+        """Takes the RFQ back."""
+        caller = current_caller()
+        asking.require(caller, Permission.RFQ_CANCEL)
+
+        async def here() -> rfq_pb2.RFQDetails:
+            await self._visible(caller, request.rfq_id)
+            order, key = asking.cancel(caller, request)
+            return asking.given(await self._submit(caller.tenant, request.rfq_id, order, key))
+
+        return await self._routed(here, "CancelRFQ", request, context, caller)
+
+    async def SubmitQuotes(
+        self, request: rfq_pb2.SubmitQuotesRequest, context: Any
+    ) -> rfq_pb2.SubmitQuotesResponse:
+        """Dealers' answers, decided together, answered in their order."""
+        caller = current_caller()
+        if caller.service != GATEWAY:
+            raise Coded("AUTH-103")
+        if len(request.answers) > self._config.max_answers:
+            raise Coded("API-105")
+        tasks = [self._answered(answer, context, caller) for answer in request.answers]
+        return rfq_pb2.SubmitQuotesResponse(outcomes=await asyncio.gather(*tasks))
+
+    # -- questions ---------------------------------------------------------------------------------
+
+    async def GetRFQ(self, request: rfq_pb2.GetRFQRequest, context: Any) -> rfq_pb2.RFQDetails:
+        """The RFQ as its owner has it."""
+        caller = current_caller()
+
+        async def here() -> rfq_pb2.RFQDetails:
+            state = await self._visible(caller, request.rfq_id)
+            return rfq_to_proto(state, self._clock.now())
+
+        return await self._routed(here, "GetRFQ", request, context, caller)
+
+    async def ListRFQs(
+        self, request: rfq_pb2.ListRFQsRequest, context: Any
+    ) -> rfq_pb2.ListRFQsResponse:
+        """The blotter, newest first, as of the time it had heard of."""
+        caller = current_caller()
+        scope = None if caller.service else read_scope(caller.roles, "rfq")
+        if scope is None:
+            raise Coded("AUTH-103")
+        limit = min(request.page.limit or DEFAULT_PAGE, LARGEST_PAGE)
+        mine = ("rfqs", caller.tenant, caller.subject)
+        after = None
+        if request.page.cursor:
+            at, rfq_id = self._cursors.open(mine, request.page.cursor, (int, str))
+            after = (int(at), str(rfq_id))
+        where = queries.conditions(caller, scope, request.filter)
+        as_of = self._as_of()
+        async with self._database.read(caller.tenant) as sql:
+            rows = await queries.list_rfqs(sql, where, after, limit)
+        cursor = ""
+        if len(rows) > limit:
+            rows = rows[:limit]
+            cursor = self._cursors.seal(mine, (rows[-1]["created_at"], rows[-1]["rfq_id"]))
+        now = self._clock.now()
+        items = [queries.row_of(row, now) for row in rows]
+        return rfq_pb2.ListRFQsResponse(items=items, next_cursor=cursor, as_of_us=as_of)
+
+    async def WatchRFQ(
+        self, request: rfq_pb2.WatchRFQRequest, context: Any
+    ) -> AsyncIterator[rfq_pb2.RFQUpdate]:
+        """RFQs the caller may see, and every change of them."""
+        caller = current_caller()
+        if caller.service is None and read_scope(caller.roles, "rfq") is None:
+            raise Coded("AUTH-103")
+        if caller.service is not None and caller.service not in WATCHERS:
+            raise Coded("AUTH-103")
+        async for update in self._hub.watch(_may(caller), peers=not _hopped(context)):
+            yield update
+
+    async def DealerStatistics(
+        self, request: rfq_pb2.DealerStatisticsRequest, context: Any
+    ) -> rfq_pb2.DealerStatisticsResponse:
+        """Dealers' record with the caller's organisation."""
+        caller = current_caller()
+        asking.require(caller, Permission.DEALERS_READ)
+        as_of = self._as_of()
+        async with self._database.read(caller.tenant) as sql:
+            rows = await queries.dealer_rows(sql, caller.tenant)
+        return rfq_pb2.DealerStatisticsResponse(scores=[_score(r) for r in rows], as_of_us=as_of)
+
+    # ----------------------------------------------------------------------------------------------
+
+    async def _submit(self, tenant: str, rfq_id: str, order: Any, key: Any = None) -> Answer:
+        timeout_s = self._config.command_timeout_s
+        return await self._owner.submit(tenant, rfq_id, order, key, timeout_s=timeout_s)
+
+    async def _visible(self, caller: Caller, rfq_id: str) -> Rfq:
+        if caller.service is not None or not ids.is_id(rfq_id):
+            raise Coded("API-104")
+        state = await self._owner.state(caller.tenant, rfq_id)
+        if state is None or not asking.is_visible(caller, state):
+            raise Coded("API-104")
+        return state
+
+    async def _routed(
+        self, here: Any, method: str, request: Any, context: Any, caller: Caller
+    ) -> rfq_pb2.RFQDetails:
+        async def there(stub: rfq_pb2_grpc.RFQServiceStub) -> rfq_pb2.RFQDetails:
+            metadata = (*self._metadata(caller), HOP)
+            timeout = self._config.command_timeout_s
+            return await getattr(stub, method)(request, timeout=timeout, metadata=metadata)
+
+        return await self._copies.here_or_there(here, there, may_hop=not _hopped(context))
+
+    async def _answered(
+        self, answer: rfq_pb2.DealerAnswer, context: Any, caller: Caller
+    ) -> rfq_pb2.AnswerOutcome:
+        if not ids.is_id(answer.rfq_id):
+            return answering.refused("LP-304")
+
+        async def there(stub: rfq_pb2_grpc.RFQServiceStub) -> rfq_pb2.AnswerOutcome:
+            metadata = (*self._metadata(caller), HOP)
+            request = rfq_pb2.SubmitQuotesRequest(answers=[answer])
+            timeout = self._config.command_timeout_s
+            reply = await stub.SubmitQuotes(request, timeout=timeout, metadata=metadata)
+            return reply.outcomes[0]
+
+        try:
+            return await self._copies.here_or_there(
+                lambda: self._answer(answer), there, may_hop=not _hopped(context)
+            )
+        except Coded as refused:
+            # One answer that cannot be taken must not take the others of its submission along.
+            return answering.refused(refused.code)
+        except NotOwner:
+            return answering.refused("SYS-901")
+
+    async def _answer(self, answer: rfq_pb2.DealerAnswer) -> rfq_pb2.AnswerOutcome:
+        state = await self._owner.state(answer.tenant_id, answer.rfq_id)
+        if state is None:
+            return answering.refused("LP-304")
+        made = answering.order_of(answer, state, self._world)
+        if isinstance(made, rfq_pb2.AnswerOutcome):
+            return made
+        order, quote_id = made
+        decided = await self._submit(answer.tenant_id, answer.rfq_id, order)
+        return answering.outcome_of(decided, quote_id)
+
+
+def _hopped(context: Any) -> bool:
+    return any(key == HOP[0] for key, _ in context.invocation_metadata() or ())
+
+
+def _may(caller: Caller) -> Callable[[rfq_pb2.RFQDetails], bool]:
+    if caller.service is not None:
+        return lambda _: True
+
+    def may(rfq: rfq_pb2.RFQDetails) -> bool:
+        return rfq.tenant_id == caller.tenant and may_read(
+            caller.roles,
+            "rfq",
+            user=caller.user,
+            desk=caller.desk,
+            owner=rfq.requester,
+            owner_desk=rfq.desk,
+        )
+
+    return may
+
+
+def _score(row: Any) -> rfq_pb2.DealerScore:
+    counts = [row[f"response_{n:02}"] for n in range(BUCKETS)]
+    spreads = row["spread_count"]
+    mean = row["spread_centi_bps"] / spreads / 100 if spreads else None
+    return rfq_pb2.DealerScore(
+        lp_id=row["lp_id"],
+        requests=row["requests"],
+        quoted=row["quoted"],
+        won=row["won"],
+        passed=row["passed"],
+        last_look_asked=row["last_look_asked"],
+        last_look_rejected=row["last_look_rejected"],
+        response_p50_ms=quantile(counts, 0.5),
+        response_p95_ms=quantile(counts, 0.95),
+        spread_to_mid_mean=mean,
+    )

@@ -1,0 +1,126 @@
+"""Who watches RFQs: each watcher gets what it may see, whole, the latest state of each RFQ, in few messages when much happens."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable, Iterable
+
+from orion.core.rfq.state import Rfq
+from orion.core.rfq.view import is_live
+from orion.core.values import SECOND
+from orion.platform import telemetry
+from orion.platform.clock import Clock
+from orion.platform.errors import Coded
+from orion.platform.transact import Commit, Owner
+from orion.services.rfq.config import Config
+from orion.wire.proto import rfq_to_proto
+from orion.wire.stubs import rfq_pb2
+
+MAX_ENDED = 20_000
+MAX_ITEMS = 200  # RFQs in one message
+_WATCHERS = telemetry.gauge("rfq_watchers", "Streams that watch RFQs")
+May = Callable[[rfq_pb2.RFQDetails], bool]
+
+
+class Watcher:
+    """One stream. Holds the latest of each changed RFQ until it is written; never more than one per RFQ."""
+
+    def __init__(self, may: May, *, peers: bool):
+        self.may, self.peers = may, peers
+        self.waiting: OrderedDict[str, rfq_pb2.RFQDetails] = OrderedDict()
+        self.wake = asyncio.Event()
+
+    def put(self, rfq: rfq_pb2.RFQDetails) -> None:
+        """Queues a change, over an older one of the same RFQ."""
+        if self.may(rfq):
+            self.waiting[rfq.rfq_id] = rfq
+            self.wake.set()
+
+
+class Hub:
+    """Hears every commit of the owner, and what other copies' watchers say, and tells the watchers here."""
+
+    def __init__(self, owner: Owner[Rfq], clock: Clock, config: Config):
+        self._owner, self._clock, self._config = owner, clock, config
+        self._watchers: set[Watcher] = set()
+        self._ended: OrderedDict[str, Rfq] = OrderedDict()
+        self._elsewhere: OrderedDict[str, rfq_pb2.RFQDetails] = OrderedDict()
+        owner.on_commit(self.heard)
+
+    def heard(self, commit: Commit[Rfq]) -> None:
+        """Takes what a write made true."""
+        now = self._clock.now()
+        for _, rfq_id, state in commit.states:
+            if not is_live(state):
+                self._ended[rfq_id] = state
+            if self._watchers:
+                self._tell(rfq_to_proto(state, now), from_peer=False)
+        self._forget(now)
+
+    def heard_elsewhere(self, items: Iterable[rfq_pb2.RFQDetails]) -> None:
+        """Takes what another copy told of its own partitions."""
+        for rfq in items:
+            self._elsewhere[rfq.rfq_id] = rfq
+            self._elsewhere.move_to_end(rfq.rfq_id)
+            self._tell(rfq, from_peer=True)
+        while len(self._elsewhere) > MAX_ENDED:
+            self._elsewhere.popitem(last=False)
+
+    def _tell(self, rfq: rfq_pb2.RFQDetails, *, from_peer: bool) -> None:
+        for watcher in self._watchers:
+            if watcher.peers or not from_peer:
+                watcher.put(rfq)
+
+    def _forget(self, now: int) -> None:
+        before = now - self._config.watch_ended_s * SECOND
+        while self._ended:
+            oldest = next(iter(self._ended.values()))
+            if len(self._ended) <= MAX_ENDED and (oldest.ended_at or 0) >= before:
+                return
+            self._ended.popitem(last=False)
+
+    def snapshot(self, watcher: Watcher) -> list[rfq_pb2.RFQDetails]:
+        """Open RFQs and those that ended a moment ago, newest first, as far as the watcher may see them."""
+        now = self._clock.now()
+        self._forget(now)
+        states = [state for _, _, state in self._owner.live()]
+        found = [rfq_to_proto(state, now) for state in (*states, *self._ended.values())]
+        if watcher.peers:
+            since = now - self._config.watch_ended_s * SECOND
+            found += [r for r in self._elsewhere.values() if _is_fresh(r, since)]
+        seen = sorted(filter(watcher.may, found), key=lambda r: r.created_at_us, reverse=True)
+        return seen[: self._config.watch_snapshot]
+
+    async def watch(self, may: May, *, peers: bool = True) -> AsyncIterator[rfq_pb2.RFQUpdate]:
+        """The snapshot, then changes, until the caller goes. Raises WS-503 for one that does not read."""
+        watcher = Watcher(may, peers=peers)
+        self._watchers.add(watcher)
+        _WATCHERS.set(len(self._watchers))
+        loop, gap_s = asyncio.get_running_loop(), self._config.watch_gap_ms / 1000
+        try:
+            # Changes from here on wait in the watcher; the snapshot is taken in the same breath.
+            yield rfq_pb2.RFQUpdate(items=self.snapshot(watcher), snapshot=True)
+            last = 0.0
+            while True:
+                watcher.wake.clear()
+                if not watcher.waiting:
+                    await watcher.wake.wait()
+                if (pause := last + gap_s - loop.time()) > 0:
+                    await asyncio.sleep(pause)
+                last = loop.time()
+                if len(watcher.waiting) > self._config.watch_max_waiting:
+                    raise Coded("WS-503")
+                while watcher.waiting:
+                    yield rfq_pb2.RFQUpdate(items=_some(watcher.waiting))
+        finally:
+            self._watchers.discard(watcher)
+            _WATCHERS.set(len(self._watchers))
+
+
+def _some(waiting: OrderedDict[str, rfq_pb2.RFQDetails]) -> list[rfq_pb2.RFQDetails]:
+    return [waiting.popitem(last=False)[1] for _ in range(min(len(waiting), MAX_ITEMS))]
+
+
+def _is_fresh(rfq: rfq_pb2.RFQDetails, since: int) -> bool:
+    return not rfq.HasField("ended_at_us") or rfq.ended_at_us >= since
