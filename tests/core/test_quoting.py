@@ -41,8 +41,8 @@ ROWS = [
 ]
 
 
-@pytest.mark.parametrize(("circumstances", "side", "price"), [r[1:] for r in ROWS], ids=[r[0] for r in ROWS])
-def test_prices(circumstances, side, price):
+@pytest.mark.parametrize(("name", "circumstances", "side", "price"), ROWS)
+def test_prices(name, circumstances, side, price):
     assert quote_price(MODEL, circumstances, side, D("5000000")) == D(price)
 
 
@@ -86,7 +86,7 @@ def test_notional_in_dollars():
     assert (usd_rate("EUR", mids), usd_rate("JPY", mids)) == (D("1.25"), D("0.00625"))
     assert (usd_rate("USD", {}), usd_rate("CHF", mids)) == (D(1), None)
     assert notional_usd(EURUSD, D("1000000"), D("1.25"), D(1)) == D("1250000.00")
-    assert notional_usd(BOND, D("1000000"), D("99.5"), D(1)) == D("995000.00")  # bonds: percent of par
+    assert notional_usd(BOND, D("1000000"), D("99.5"), D(1)) == D("995000.00")
 
 
 @pytest.mark.parametrize("text", ["1", "0.5", "-3.25", "999999999999999999.999999999999"])
@@ -95,7 +95,8 @@ def test_plain_decimals_are_read(text):
 
 
 @pytest.mark.parametrize(
-    "text", ["", " 1", "1e3", "NaN", "Infinity", "+1", "01", "1.", ".5", "1_000", "1٣", "1" * 19, "1\n"]
+    "text",
+    ["", " 1", "1e3", "NaN", "Infinity", "+1", "01", "1.", ".5", "1_000", "1٣", "1" * 19, "1\n"],
 )
 def test_anything_else_is_refused(text):
     with pytest.raises(ValueError, match="plain decimal"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal as D
+from itertools import pairwise
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -100,8 +101,9 @@ def test_only_legal_moves_and_gap_free_sequences(steps):
 @given(HISTORIES)
 def test_replaying_the_events_gives_the_live_state(steps):
     events, live = [], None
-    for _, _, decision, live, _ in _run(steps):
+    for _, _, decision, after, _ in _run(steps):
         events += decision.events
+        live = after
     replayed, _ = rfq.fold(None, events)
     assert replayed == live
 
@@ -152,8 +154,8 @@ def test_every_open_rfq_has_a_deadline_and_no_ended_one(steps):
 
 QUOTES = st.builds(
     lambda n, price, at: Quote(
-        ids.QuoteId(f"q{n:02}"), ids.LpId("L"), "L", str(n), D(price) / 100000, D(1), at, at + 10, 0,
-        None,
+        ids.QuoteId(f"q{n:02}"), ids.LpId("L"), "L", str(n), D(price) / 100000, D(1), at,
+        at + 10, 0, None,
     ),
     st.integers(0, 99), st.integers(1, 5), st.integers(0, 3),
 )
@@ -166,7 +168,7 @@ def test_ranking_is_a_total_order_whatever_comes_in_first(quotes, side, chance):
     shuffled = list(quotes)
     chance.shuffle(shuffled)
     assert ranked(side, shuffled) == order
-    for better, worse in zip(order, order[1:], strict=False):
+    for better, worse in pairwise(order):
         assert not side.is_better(worse.price, better.price)
         if worse.price == better.price:
             assert better.received_at <= worse.received_at

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orion.core.ticks import (
+    STANDARD,
     Cross,
     Dropped,
     Freshness,
@@ -26,7 +27,7 @@ from tests.core.rfq_world import T0
 TICK = D("0.00001")
 
 
-def take(bid, ask, *, at=T0, newest=None, rules=Rules(), received_at=T0):
+def take(bid, ask, *, at=T0, newest=None, rules=STANDARD, received_at=T0):
     return normalise(
         "EURUSD", bid, ask, timestamp=at, received_at=received_at, source="TEST", newest=newest,
         tick_size=TICK, rules=rules,
@@ -48,8 +49,8 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("prices", "more", "reason"), [r[1:] for r in BAD], ids=[r[0] for r in BAD])
-def test_dropped_with_a_reason(prices, more, reason):
+@pytest.mark.parametrize(("name", "prices", "more", "reason"), BAD)
+def test_dropped_with_a_reason(name, prices, more, reason):
     outcome = take(*prices, **more)
     assert isinstance(outcome, Dropped)
     assert outcome.reason.value == reason
@@ -67,8 +68,8 @@ GOOD = [
 ]
 
 
-@pytest.mark.parametrize(("prices", "more", "flags"), [r[1:] for r in GOOD], ids=[r[0] for r in GOOD])
-def test_kept_and_flagged(prices, more, flags):
+@pytest.mark.parametrize(("name", "prices", "more", "flags"), GOOD)
+def test_kept_and_flagged(name, prices, more, flags):
     tick = take(*prices, **more)
     assert isinstance(tick, Tick)
     assert tuple(f.value for f in tick.flags) == flags
@@ -130,7 +131,8 @@ def leg(bid, ask, at=T0):
 
 def test_crosses_multiply_and_divide_and_never_look_too_good():
     eurjpy = Cross("EURJPY", "EURUSD", Leg.TIMES, "USDJPY", Leg.TIMES, D("0.001"))
-    made = cross_tick(eurjpy, leg("1.14605", "1.14643"), leg("109.676", "109.687", T0 + 5), source="T")
+    usdjpy = leg("109.676", "109.687", T0 + 5)
+    made = cross_tick(eurjpy, leg("1.14605", "1.14643"), usdjpy, source="T")
     assert made is not None
     # 1.14605 × 109.676 = 125.6941798, 1.14643 × 109.687 = 125.7484674
     assert (made.bid, made.ask, made.timestamp) == (D("125.694"), D("125.749"), T0 + 5)

@@ -1,4 +1,6 @@
-"""The machines of core are whole: every pair decided, nothing leaves an end, the diagram is the one of MOVES."""
+"""The machines of core are whole: every pair is decided, nothing leaves an end, and the diagram of the
+docs is the one of MOVES.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,8 @@ _SENT = play(create())
 _LOOKING = play(*LOOK)
 STATES = {
     None: None,
-    Status.CREATED: replace(_SENT, status=Status.CREATED, version=1),  # never rests: only inside one write
+    # CREATED never rests: it exists only inside the write that sends or denies.
+    Status.CREATED: replace(_SENT, status=Status.CREATED, version=1),
     Status.SENT: _SENT,
     Status.QUOTING: play(*TWO),
     Status.ACCEPTED: _LOOKING,
@@ -32,7 +35,8 @@ STATES = {
 }
 _late = END - SECOND // 10
 STATES[Status.REJECTED] = play(
-    create(), quote("CEDAR", "1.14630"), accept("CEDAR", 3, at=_late), c.ExpireLastLook(at=END + SECOND)
+    create(), quote("CEDAR", "1.14630"), accept("CEDAR", 3, at=_late),
+    c.ExpireLastLook(at=END + SECOND),
 )
 COMMANDS = {
     c.CreateRFQ: create(), c.ReceiveQuote: quote("ASH", "1.14640"), c.DeclineQuote: decline("ASH"),

@@ -1,7 +1,8 @@
 """JSON Schemas of all events, made from their types: `python -m orion.wire.schemas [--check]`.
 
 Written to contracts/schemas/v1, one file per event type and one for the envelope. `--check` exits 1
-when a file differs from its type. Writing refuses a change that readers of version 1 could not follow (see `breaks`); such a change needs a new version of the event.
+when a file differs from its type. Writing refuses a change that readers of version 1 could not
+follow (see `breaks`); such a change needs a new version of the event.
 """
 
 from __future__ import annotations
