@@ -1,0 +1,170 @@
+"""What is known of prices now: newest ticks with the day's range, who is stale, and the bars that are being made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from orion.core.ticks import (
+    Flag,
+    MarketDataRecovered,
+    MarketDataStaleDetected,
+    Status,
+    Tick,
+)
+from orion.core.values import plain
+from orion.wire.proto import tick_to_proto
+from orion.wire.stubs import marketdata_pb2
+
+DAY_US = 86_400_000_000
+Message = marketdata_pb2.MarketTick
+
+
+@dataclass(slots=True)
+class Bar:
+    """A bar that is being made. `mid` is the last one."""
+
+    instrument_id: str
+    at: int
+    mid: Decimal
+    low: Decimal
+    high: Decimal
+    spread_sum: Decimal = Decimal(0)
+    spread_max: Decimal = Decimal(0)
+    ticks: int = 0
+
+    def add(self, mid: Decimal, spread: Decimal) -> None:
+        """One more tick."""
+        self.mid = mid
+        self.low, self.high = min(self.low, mid), max(self.high, mid)
+        self.spread_sum += spread
+        self.spread_max = max(self.spread_max, spread)
+        self.ticks += 1
+
+    @property
+    def spread(self) -> Decimal:
+        """The mean spread, to nine decimals."""
+        return round(self.spread_sum / self.ticks, 9).normalize() if self.ticks else Decimal(0)
+
+    def to_proto(self) -> marketdata_pb2.Bar:
+        """The bar as it is asked for."""
+        return marketdata_pb2.Bar(
+            at_us=self.at, mid=plain(self.mid), low=plain(self.low), high=plain(self.high),
+            spread=plain(self.spread), spread_max=plain(self.spread_max), ticks=self.ticks,
+        )
+
+
+@dataclass(slots=True)
+class Day:
+    """The range of a day (UTC)."""
+
+    number: int
+    open: Decimal
+    low: Decimal
+    high: Decimal
+
+
+@dataclass(slots=True)
+class Book:
+    """Everything in memory. `bar_us`: length of a bar."""
+
+    bar_us: int
+    latest: dict[str, Message] = field(default_factory=dict)
+    stale: dict[str, int] = field(default_factory=dict)         # instrument → since
+    signs: dict[str, int] = field(default_factory=dict)         # last sign of life, as ingest tells
+    days: dict[str, Day] = field(default_factory=dict)
+    bars: dict[str, Bar] = field(default_factory=dict)
+    finished: list[Bar] = field(default_factory=list)           # bars for the table
+    touched: set[str] = field(default_factory=set)              # since the cache was written
+    unsaved: set[str] = field(default_factory=set)              # since the table was written
+
+    def tick(self, tick: Tick) -> Message:
+        """Takes a tick in; gives what subscribers get. A late one moves the day's range and bars, not the newest price."""
+        name = tick.instrument_id
+        self._day(tick)
+        self._bar(tick)
+        message = tick_to_proto(tick)
+        day = self.days.get(name)
+        if day is not None:
+            message.open, message.day_low, message.day_high = map(plain, (day.open, day.low, day.high))
+        before = self.latest.get(name)
+        if before is None or tick.timestamp >= before.timestamp_us:
+            self.latest[name] = message
+            self.touched.add(name)
+            self.unsaved.add(name)
+        return message
+
+    def _usable(self, tick: Tick) -> bool:
+        return tick.mid is not None and Flag.CROSSED not in tick.flags
+
+    def _day(self, tick: Tick) -> None:
+        if not self._usable(tick):
+            return
+        assert tick.mid is not None
+        number, mid = tick.timestamp // DAY_US, tick.mid
+        day = self.days.get(tick.instrument_id)
+        if day is None or number > day.number:
+            self.days[tick.instrument_id] = Day(number, mid, mid, mid)
+        elif number == day.number:
+            day.low, day.high = min(day.low, mid), max(day.high, mid)
+
+    def _bar(self, tick: Tick) -> None:
+        if not self._usable(tick) or tick.bid is None or tick.ask is None:
+            return
+        assert tick.mid is not None
+        at = tick.received_at // self.bar_us * self.bar_us
+        bar = self.bars.get(tick.instrument_id)
+        if bar is None or at > bar.at:
+            if bar is not None:
+                self.finished.append(bar)
+            bar = Bar(tick.instrument_id, at, tick.mid, tick.mid, tick.mid)
+            self.bars[tick.instrument_id] = bar
+        bar.add(tick.mid, tick.ask - tick.bid)
+
+    def status(self, event: Status) -> marketdata_pb2.StatusChange:
+        """A feed fell silent or came back."""
+        change = marketdata_pb2.StatusChange(
+            instrument_id=event.instrument_id, last_tick_at_us=event.last_tick_at, since_us=event.at
+        )
+        match event:
+            case MarketDataStaleDetected():
+                change.stale = True
+                self.stale[event.instrument_id] = event.at
+            case MarketDataRecovered():
+                self.stale.pop(event.instrument_id, None)
+        if event.instrument_id in self.latest:
+            self.touched.add(event.instrument_id)
+            self.unsaved.add(event.instrument_id)
+        return change
+
+    def close_bars(self, now: int) -> None:
+        """Ends the bars whose time is over, for quiet instruments too."""
+        for name, bar in list(self.bars.items()):
+            if now >= bar.at + self.bar_us:
+                self.finished.append(bar)
+                del self.bars[name]
+
+    def restore(self, messages: Iterable[Message], days: Mapping[str, Day]) -> None:
+        """What the tables held at the start; what came live meanwhile stays."""
+        for message in messages:
+            name = message.instrument_id
+            self.latest.setdefault(name, message)
+            if "STALE" in message.flags:
+                self.stale.setdefault(name, message.received_at_us)
+        for name, day in days.items():
+            self.days.setdefault(name, day)
+
+    def shown(self, message: Message) -> Message:
+        """The newest tick as a snapshot tells it: with its staleness and the feed's last sign of life."""
+        shown = Message()
+        shown.CopyFrom(message)
+        name = message.instrument_id
+        if "STALE" in shown.flags:
+            shown.flags.remove("STALE")
+        if name in self.stale:
+            shown.flags.append("STALE")
+        sign = max(self.signs.get(name, 0), message.received_at_us)
+        if sign:
+            shown.heartbeat_at_us = sign
+        return shown

@@ -1,0 +1,100 @@
+"""MarketDataService: snapshots, streams and history for those who may see them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from typing import Any
+
+from orion.core.entitlement import Grants, may_see
+from orion.core.permissions import Permission, may
+from orion.platform.caller import Caller
+from orion.platform.clock import Clock
+from orion.platform.errors import Coded, Unavailable
+from orion.platform.module import Ports
+from orion.platform.rpc import current_caller
+from orion.services.marketdata_projection import queries
+from orion.services.marketdata_projection.config import Config
+from orion.services.marketdata_projection.projector import Projector
+from orion.services.marketdata_projection.subscribers import Subscriber
+from orion.wire.stubs import marketdata_pb2, marketdata_pb2_grpc
+
+MAX_NAMES = 1_000
+MINUTE_US = 60_000_000
+
+
+class MarketDataRpc(marketdata_pb2_grpc.MarketDataServiceServicer):
+    """Reads of the projection. An instrument that the caller may not see is one that is not there."""
+
+    def __init__(self, projector: Projector, ports: Ports, config: Config):
+        self._projector, self._config = projector, config
+        self._database = ports.database
+        self._clock: Clock = ports.clock
+
+    async def GetSnapshot(self, request: Any, context: Any) -> Any:
+        names = self._visible(current_caller(), request.instrument_ids)
+        ticks, origin = await self._projector.snapshot(names)
+        return marketdata_pb2.SnapshotResponse(
+            ticks=ticks, as_of_us=self._clock.now(), served_from=origin
+        )
+
+    async def StreamTicks(self, request: Any, context: Any) -> AsyncIterator[Any]:
+        caller = current_caller()
+        is_whole = caller.service is not None and not request.instrument_ids
+        wanted = None if is_whole else frozenset(self._visible(caller, request.instrument_ids))
+        everyone = self._projector.subscribers
+        if len(everyone) >= self._config.subscribers:
+            raise Coded("WS-504", "Too many streams")
+        mine = Subscriber(wanted, self._config.subscriber_ticks)
+        everyone.add(mine)
+        try:
+            book = self._projector.book
+            yield marketdata_pb2.TickBatch(
+                ticks=[book.shown(m) for n, m in book.latest.items() if mine.wants(n)], snapshot=True
+            )
+            async for batch in mine.batches(self._config.batch_ms / 1000):
+                yield batch
+        finally:
+            everyone.remove(mine)
+
+    async def GetHistory(self, request: Any, context: Any) -> Any:
+        name = request.instrument_id
+        if self._visible(current_caller(), [name]) != [name]:
+            raise Coded("MD-402")
+        now = self._clock.now()
+        minutes = min(request.minutes or 30, self._config.history_minutes)
+        answer = marketdata_pb2.HistoryResponse(as_of_us=now)
+        found = {b.at_us: b for b in await queries.bars(self._database, name, now - minutes * MINUTE_US)}
+        book = self._projector.book
+        waiting = [b for b in book.finished if b.instrument_id == name]
+        for bar in (*waiting, *filter(None, [book.bars.get(name)])):
+            if bar.at not in found or found[bar.at].ticks <= bar.ticks:
+                found[bar.at] = bar.to_proto()
+        answer.bars.extend(found[at] for at in sorted(found))
+        return answer
+
+    async def GetFeedStatus(self, request: Any, context: Any) -> Any:
+        _check(current_caller())
+        if self._projector.feed is None:
+            raise Unavailable("The feeds have not told anything yet")
+        return self._projector.feed
+
+    def _visible(self, caller: Caller, names: Iterable[str]) -> list[str]:
+        _check(caller)
+        classes = self._projector.classes
+        asked = list(dict.fromkeys(names))
+        if len(asked) > MAX_NAMES:
+            raise Coded("MD-401")
+        if caller.service is not None:
+            return asked or list(classes or self._projector.book.latest)
+        if not classes:
+            raise Unavailable("Reference data is not known yet")
+        g = caller.grants
+        if g is None:
+            return []
+        grants = Grants(g.asset_classes, g.instrument_ids, g.venue_ids, g.max_notional, g.rfq_per_minute)
+        return [n for n in asked or classes if n in classes and may_see(grants, n, classes[n])]
+
+
+def _check(caller: Caller) -> None:
+    if caller.service is None and not may(caller.roles, Permission.MARKET_READ):
+        raise Coded("AUTH-103")
