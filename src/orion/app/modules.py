@@ -1,4 +1,6 @@
-"""The map of the house: every service by name, in which process it lives by default, and how it is built."""
+"""The map of the house: every service by name, in which process it lives by default, and how it is
+built.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ class Entry:
     """A service: its section of the configuration and how the hall builds it."""
 
     name: str
-    process: str    # of the default grouping
+    process: str  # of the default grouping
 
     def _part(self, file: str, attribute: str) -> Any:
         module = importlib.import_module(f"orion.services.{self.name}.{file}")
@@ -53,15 +55,18 @@ MODULES: dict[str, Entry] = {
 }
 
 
-
 def layout(processes: str) -> dict[str, tuple[str, ...]]:
-    """Process name → the services in it. `processes`: default, per-service, or a number from 1 to 4."""
+    """Process name → the services in it. `processes`: default, per-service, or a number from 1 to
+    4.
+    """
     if processes == "per-service":
         return {name: (name,) for name in MODULES}
     homes = {name: name for name in ("bff", "edge", "core", "bots")}
     if processes != "default":
         if processes not in ("1", "2", "3", "4"):
-            raise ConfigError("ORION_PROCESSES", f"{processes!r} is not known", "Use default, per-service or 1-4")
+            raise ConfigError(
+                "ORION_PROCESSES", f"{processes!r} is not known", "Use default, per-service or 1-4"
+            )
         if int(processes) <= 3:
             homes["bots"] = "core"
         if int(processes) <= 2:

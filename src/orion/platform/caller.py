@@ -1,4 +1,6 @@
-"""Who is calling: the verified content of a token, and nothing that a client could have written itself."""
+"""Who is calling: the verified content of a token, and nothing that a client could have written
+itself.
+"""
 
 from __future__ import annotations
 

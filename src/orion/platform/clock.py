@@ -1,4 +1,6 @@
-"""The only readers of time. Everything else is handed instants (microseconds since the epoch, UTC)."""
+"""The only readers of time. Everything else is handed instants (microseconds since the epoch,
+UTC).
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,9 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Tells the time. `now` may step with the machine's clock; `ticks` only grows and is for measuring."""
+    """Tells the time. `now` may step with the machine's clock; `ticks` only grows and is for
+    measuring.
+    """
 
     def now(self) -> int:
         """Microseconds since 1970-01-01T00:00:00Z."""

@@ -1,7 +1,9 @@
-"""Configuration: one typed, documented place. Order of precedence: flags, environment (`ORION_…`), file (`orion.toml`), defaults.
+"""Configuration: one typed, documented place. Order of precedence: flags, environment (`ORION_…`),
+file (`orion.toml`), defaults.
 
-A section is a frozen dataclass whose fields carry their meaning in `metadata`: `doc`, and where it fits `min`, `max`, `choices`.
-Everything is validated at start; an error names the key and the remedy.
+A section is a frozen dataclass whose fields carry their meaning in `metadata`: `doc`, and where it
+fits `min`, `max`, `choices`. Everything is validated at start; an error names the key and the
+remedy.
 """
 
 from __future__ import annotations
@@ -214,7 +216,9 @@ class Settings:
 
     @property
     def run_dir(self) -> Path:
-        """A short private folder for sockets, named by the data folder (unix socket paths end at 107 bytes)."""
+        """A short private folder for sockets, named by the data folder (unix socket paths end at
+        107 bytes).
+        """
         name = hashlib.blake2b(str(self.platform.data_dir).encode(), digest_size=6).hexdigest()
         return Path(tempfile.gettempdir()) / f"orion-{os.getuid()}-{name}"
 
@@ -222,13 +226,19 @@ class Settings:
     def is_embedded(self) -> bool:
         return self.platform.profile == "embedded"
 
+    def door(self, kind: str) -> Path:
+        """Where the acceptor hands sockets over: `web` to the BFF, `stream` to the edge."""
+        return self.run_dir / f"{kind}.http.sock"
+
     def rpc_address(self, process: str) -> str:
         """Where the gRPC server of a process listens."""
         return f"unix:{self.run_dir}/{process}.rpc.sock"
 
 
 def describe(name: str, cls: type) -> list[tuple[str, str, str]]:
-    """Rows (environment variable, default, meaning) of a section: the configuration reference is made from this."""
+    """Rows (environment variable, default, meaning) of a section: the configuration reference is
+    made from this.
+    """
     prefix = "ORION_" + (f"{name}_" if name else "").upper()
     return [
         (prefix + f.name.upper(), str(f.default), f.metadata.get("doc", "")) for f in fields(cls)

@@ -1,4 +1,6 @@
-"""Errors that cross a process boundary carry a code of contracts/errors.toml; everything else is a bug and shows only an id."""
+"""Errors that cross a process boundary carry a code of contracts/errors.toml; everything else is a
+bug and shows only an id.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,14 @@ def catalogue() -> dict[str, ErrorKind]:
 class Coded(Exception):
     """A refusal with a code: raised anywhere below an edge, rendered once at the edge."""
 
-    def __init__(self, code: str, detail: str = "", *, retry_after_s: float | None = None, extra: dict[str, object] | None = None):
+    def __init__(
+        self,
+        code: str,
+        detail: str = "",
+        *,
+        retry_after_s: float | None = None,
+        extra: dict[str, object] | None = None,
+    ):
         self.kind = catalogue()[code]
         self.code = code
         self.detail = detail or self.kind.title
@@ -47,7 +56,9 @@ class Unavailable(Coded):
 
 
 class NotOwner(Exception):
-    """The command reached a process that does not own its partition; `address` is where the owner is, when known."""
+    """The command reached a process that does not own its partition; `address` is where the owner
+    is, when known.
+    """
 
     def __init__(self, service: str, part: int, address: str | None):
         self.service, self.part, self.address = service, part, address

@@ -1,4 +1,6 @@
-"""What a service is to the hall: a name, RPC servicers, tasks, perhaps an HTTP app. And what the hall gives it: ports."""
+"""What a service is to the hall: a name, RPC servicers, tasks, perhaps an HTTP app. And what the
+hall gives it: ports.
+"""
 
 from __future__ import annotations
 
@@ -27,8 +29,9 @@ class Ports:
 
 @dataclass
 class Module:
-    """A built service. `rpc`: pairs (add_…Servicer_to_server, servicer). `tasks` run until cancelled; one that returns or raises ends the
-    process, and the supervisor brings it back. `ready` gives None, or the reason why not yet.
+    """A built service. `rpc`: pairs (add_…Servicer_to_server, servicer). `tasks` run until
+    cancelled; one that returns or raises ends the process, and the supervisor brings it back.
+    `ready` gives None, or the reason why not yet.
     """
 
     name: str

@@ -1,7 +1,8 @@
-"""Logs (one JSON line each), metrics (Prometheus) and spans (OpenTelemetry, off unless an endpoint is set).
+"""Logs (one JSON line each), metrics (Prometheus) and spans (OpenTelemetry, off unless an endpoint
+is set).
 
-A span's trace id is derived from the correlation id, so that every process that works on one RFQ writes into one trace without
-handing context around: through RPC and through the bus alike.
+A span's trace id is derived from the correlation id, so that every process that works on one RFQ
+writes into one trace without handing context around: through RPC and through the bus alike.
 """
 
 from __future__ import annotations
@@ -134,7 +135,9 @@ def exposition() -> bytes:
 
 
 async def serve_metrics(path: Path) -> asyncio.Server:
-    """Answers every connection on this unix socket with the metrics, as HTTP. Keep the returned server."""
+    """Answers every connection on this unix socket with the metrics, as HTTP. Keep the returned
+    server.
+    """
     with suppress(FileNotFoundError):
         path.unlink()
 

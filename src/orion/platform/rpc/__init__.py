@@ -1,4 +1,6 @@
-"""gRPC machinery: channels by service name, one gate in front of every servicer, errors with codes."""
+"""gRPC machinery: channels by service name, one gate in front of every servicer, errors with
+codes.
+"""
 
 from orion.platform.rpc.client import Directory, rpc_errors
 from orion.platform.rpc.server import RpcServer, current_caller

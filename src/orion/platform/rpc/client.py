@@ -1,4 +1,6 @@
-"""The calling side: channels by service name, tokens to forward, errors turned back into coded ones."""
+"""The calling side: channels by service name, tokens to forward, errors turned back into coded
+ones.
+"""
 
 from __future__ import annotations
 
@@ -26,12 +28,20 @@ Metadata = tuple[tuple[str, str], ...]
 
 
 class Directory:
-    """Where each service is. `service_token` mints the token with which this process speaks for itself."""
+    """Where each service is. `service_token` mints the token with which this process speaks for
+    itself.
+    """
 
     def __init__(self, addresses: Mapping[str, str], service_token: Callable[[], str]):
         self._addresses = dict(addresses)
         self._token = service_token
         self._channels: dict[str, grpc.aio.Channel] = {}
+
+    def speaking_as(self, service_token: Callable[[], str]) -> Directory:
+        """The same connections, with another service's own voice."""
+        other = Directory(self._addresses, service_token)
+        other._channels = self._channels
+        return other
 
     def channel(self, service: str, address: str | None = None) -> grpc.aio.Channel:
         """The channel to a service (or to one copy of it by address). Connects lazily; cached."""

@@ -1,4 +1,6 @@
-"""The answering side: one gate in front of every servicer verifies the caller, names the errors and counts."""
+"""The answering side: one gate in front of every servicer verifies the caller, names the errors
+and counts.
+"""
 
 from __future__ import annotations
 

@@ -1,0 +1,90 @@
+"""The one place where a profile is chosen: which adapters stand behind the ports of this process."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+
+import httpx
+
+from orion.app.modules import layout
+from orion.platform.auth import HttpKeys, ServiceTokens, Verifier
+from orion.platform.bus.postgres import PostgresBus
+from orion.platform.cache.memory import MemoryCache
+from orion.platform.clock import SystemClock
+from orion.platform.config import ConfigError, Settings
+from orion.platform.embedded import Access
+from orion.platform.module import Ports
+from orion.platform.rpc import Directory
+from orion.platform.secret_files import SecretFiles
+from orion.platform.store.database import PostgresDatabase
+from orion.platform.store.postgres import PostgresStore
+
+SERVICE_KEY = "service.key"
+
+
+def secrets(settings: Settings) -> SecretFiles:
+    """The secrets of this platform; the embedded profile makes missing ones."""
+    return SecretFiles(settings.secrets_dir, may_create=settings.is_embedded)
+
+
+def addresses(settings: Settings) -> dict[str, str]:
+    """Where each service answers RPC, in the grouping that is configured."""
+    grouped = layout(settings.platform.processes)
+    return {
+        service: settings.rpc_address(process)
+        for process, names in grouped.items()
+        for service in names
+    }
+
+
+def access(settings: Settings) -> Access:
+    """How to log into the database of this platform."""
+    return Access(settings.data_dir, settings.run_dir, settings.platform.postgres_dsn)
+
+
+@asynccontextmanager
+async def open_ports(process: str, settings: Settings) -> AsyncIterator[Ports]:
+    """The ports of a process; closed in reverse order."""
+    if not settings.is_embedded:
+        raise ConfigError("ORION_PROFILE", "the cluster profile is not there yet", "Use embedded")
+    clock = SystemClock()
+    key = secrets(settings).read(SERVICE_KEY)
+    async with AsyncExitStack() as stack:
+        http = await stack.enter_async_context(httpx.AsyncClient(timeout=2.0))
+        door = access(settings)
+        store = await stack.enter_async_context(PostgresStore.open(door))
+        bus = await stack.enter_async_context(PostgresBus.open(door))
+        database = await stack.enter_async_context(PostgresDatabase.open(door))
+        directory = Directory(addresses(settings), ServiceTokens(key, process, clock))
+        stack.push_async_callback(directory.close)
+        yield Ports(
+            clock=clock,
+            bus=bus,
+            store=store,
+            database=database,
+            cache=MemoryCache(),
+            directory=directory,
+            verifier=_verifier(settings, clock, key, http),
+            settings=settings,
+            telemetry=None,
+        )
+
+
+def ports_of(ports: Ports, service: str, settings: Settings) -> Ports:
+    """The same ports for one service: it speaks to others in its own name."""
+    key = secrets(settings).read(SERVICE_KEY)
+    tokens = ServiceTokens(key, service, ports.clock)
+    return replace(ports, directory=ports.directory.speaking_as(tokens))
+
+
+def _verifier(
+    settings: Settings, clock: SystemClock, key: bytes, http: httpx.AsyncClient
+) -> Verifier:
+    async def jwks() -> object:
+        answer = await http.get(settings.jwks_url)
+        answer.raise_for_status()
+        return answer.json()
+
+    return Verifier(HttpKeys(jwks, clock), issuer=settings.issuer, clock=clock, service_key=key)

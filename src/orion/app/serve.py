@@ -1,0 +1,147 @@
+"""Runs a set of services in this process: ports, RPC, metrics, tasks, and the sockets that the
+acceptor hands over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, suppress
+from functools import partial
+
+from orion.app.front import front
+from orion.app.modules import MODULES
+from orion.app.profiles import open_ports, ports_of
+from orion.platform import telemetry
+from orion.platform.config import Settings
+from orion.platform.handoff import serve_asgi, serve_stream
+from orion.platform.module import Module, Ports
+from orion.platform.revocations import Revoked, follow
+from orion.platform.rpc import RpcServer
+from orion.wire.stubs import identity_pb2, identity_pb2_grpc
+
+READY_POLL_S = 0.02
+
+
+class Stop(Exception):
+    """Someone asked this process to end."""
+
+
+async def serve(
+    process: str, names: Sequence[str], settings: Settings, on_ready: Callable[[], None]
+) -> None:
+    """Serves until SIGTERM or SIGINT. Raises what a task raised: the process then ends and the
+    supervisor starts it anew.
+    """
+    platform = settings.platform
+    telemetry.configure(process, platform.log_level, platform.otlp_endpoint)
+    settings.run_dir.mkdir(mode=0o700, exist_ok=True)
+    async with AsyncExitStack() as stack:
+        ports = await stack.enter_async_context(open_ports(process, settings))
+        modules = [_build(name, ports, settings) for name in names]
+        rpc = RpcServer(settings.rpc_address(process), ports.verifier.verify)
+        for module in modules:
+            for register, servicer in module.rpc:
+                register(servicer, rpc.server)
+        await rpc.start()
+        stack.push_async_callback(rpc.stop)
+        metrics = await telemetry.serve_metrics(settings.run_dir / f"{process}.metrics.sock")
+        stack.callback(metrics.close)
+        await _run(process, modules, ports, rpc, settings, on_ready)
+
+
+def _build(name: str, ports: Ports, settings: Settings) -> Module:
+    entry = MODULES[name]
+    config = settings.section(name, entry.config_type)
+    return entry.build(ports_of(ports, name, settings), config)
+
+
+async def _run(
+    process: str,
+    modules: Sequence[Module],
+    ports: Ports,
+    rpc: RpcServer,
+    settings: Settings,
+    on_ready: Callable[[], None],
+) -> None:
+    tasks = [task for module in modules for task in module.tasks]
+    tasks += _doors(settings, modules)
+    tasks.append(lambda: follow_revocations(ports))
+    try:
+        async with asyncio.TaskGroup() as group:
+            for task in tasks:
+                group.create_task(_until_told(task))
+            group.create_task(_announce(modules, rpc, on_ready))
+            group.create_task(_signalled())
+    except* Stop:
+        telemetry.log.info("stopping")
+
+
+def _doors(settings: Settings, modules: Sequence[Module]) -> list[Callable[[], Awaitable[None]]]:
+    """The tasks that take the acceptor's sockets, in a process that talks to the outside."""
+    doors: list[Callable[[], Awaitable[None]]] = []
+    app = front(modules)
+    if app is not None:
+        doors.append(lambda: serve_asgi(settings.door("web"), app))
+    for stream in (module.stream for module in modules if module.stream is not None):
+        doors.append(partial(serve_stream, settings.door("stream"), stream))
+    return doors
+
+
+async def follow_revocations(ports: Ports) -> None:
+    """Keeps this process's verifier told of ended sessions and disabled users."""
+
+    async def watch() -> AsyncIterator[list[Revoked]]:
+        stub = identity_pb2_grpc.IdentityServiceStub(ports.directory.channel("identity"))
+        call = stub.WatchRevocations(
+            identity_pb2.WatchRevocationsRequest(), metadata=ports.directory.as_service()
+        )
+        async for batch in call:
+            yield [
+                Revoked(
+                    at=item.at_us,
+                    session_id=item.session_id or None,
+                    subject=item.subject or None,
+                )
+                for item in batch.items
+            ]
+
+    await follow(ports.verifier.revocations, watch, ports.clock.now)
+
+
+async def _until_told(task: Callable[[], Awaitable[None]]) -> None:
+    await task()
+    raise RuntimeError(f"{task} ended by itself")
+
+
+async def _announce(
+    modules: Sequence[Module], rpc: RpcServer, on_ready: Callable[[], None]
+) -> None:
+    """Waits for every module, then says once that this process is ready."""
+    waiting = list(modules)
+    while waiting:
+        waiting = [m for m in waiting if m.ready() is not None]
+        if waiting:
+            await asyncio.sleep(READY_POLL_S)
+    await rpc.set_ready(True)
+    telemetry.log.info("ready", modules=[m.name for m in modules])
+    on_ready()
+
+
+async def _signalled() -> None:
+    loop, told = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told.set)
+    await told.wait()
+    raise Stop
+
+
+def notify_parent() -> None:
+    """Tells the supervisor that this process is ready, over the descriptor it named."""
+    fd = os.environ.get("ORION_READY_FD")  # noqa: TID251 (not configuration)
+    if fd:
+        with suppress(OSError):
+            os.write(int(fd), b"ready\n")
+            os.close(int(fd))
