@@ -1,5 +1,5 @@
-"""The machines of core are whole: every pair is decided, nothing leaves an end, and the diagram of the
-docs is the one of MOVES.
+"""The machines of core are whole: every pair is decided, nothing leaves an end, and the diagram
+of the docs is the one of MOVES.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""Events as they lie on the bus: every type there and back, the envelope's form, and what cannot be read."""
+"""Events as they lie on the bus: every type there and back, the envelope's form, what cannot be
+read.
+"""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -44,10 +45,8 @@ def test_refused_by_name(body):
 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_a_value_or_a_named_error(body):
-    try:
+    with suppress(json_in.NotJson):
         json_in.loads(body)
-    except json_in.NotJson:
-        pass
 
 
 VALUES = st.recursive(

@@ -1,4 +1,4 @@
-"""Published schemas: they are those of the types, real events fit them, and breaks of readers are found."""
+"""Published schemas: those of the types, fitted by real events, and breaks of readers are found."""
 
 from __future__ import annotations
 

@@ -192,6 +192,10 @@ class Freshness:
         return self.last_sign_at + self.stale_after_ms * MILLISECOND
 
 
+Status: TypeAlias = MarketDataStaleDetected | MarketDataRecovered
+"""What changes in the life of a feed."""
+
+
 def sign_of_life(
     state: Freshness, at: Instant, *, is_tick: bool
 ) -> tuple[Freshness, MarketDataRecovered | None]:

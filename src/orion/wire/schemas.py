@@ -32,7 +32,8 @@ def generate() -> dict[str, Schema]:
     """File name → schema, for every event type of the registry and the envelope."""
     made = {"envelope.json": _schema("Event envelope", Document)}
     for name, kind in sorted(BY_TYPE.items()):
-        made[f"{name}.json"] = _schema(f"Payload of {name}, version {kind.version}", kind.shape.struct)
+        title = f"Payload of {name}, version {kind.version}"
+        made[f"{name}.json"] = _schema(title, kind.shape.struct)
     return made
 
 
