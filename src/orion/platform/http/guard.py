@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import time
+from contextlib import AbstractAsyncContextManager, nullcontext
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import unquote_to_bytes, urlsplit
@@ -50,6 +51,9 @@ class Guard:
         if scope["type"] == "lifespan":
             await self._inner(scope, receive, send)
             return
+        if "request_id" in scope.get("state", {}):  # a guard stands around us already
+            await self._inner(scope, receive, send)
+            return
         if scope["type"] != "http":  # the stream has its own process
             await send({"type": "websocket.close", "code": 4404, "reason": "not here"})
             return
@@ -58,6 +62,11 @@ class Guard:
         exchange = _Exchange(scope, receive, send, request_id, self._headers)
         with bound_contextvars(request_id=request_id):
             await self._serve(scope, exchange, request_id)
+
+    def lifespan(self) -> AbstractAsyncContextManager[None]:
+        """What the app inside does at start and stop."""
+        inside = getattr(self._inner, "lifespan", None)
+        return inside() if inside is not None else nullcontext()
 
     async def _serve(self, scope: Scope, exchange: _Exchange, request_id: str) -> None:
         start = time.perf_counter()

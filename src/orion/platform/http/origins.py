@@ -18,7 +18,7 @@ def allowed_origins(public_url: str) -> frozenset[str]:
 
 
 def cookie_name(public_url: str, purpose: str = "") -> str:
-    """`__Host-orion-<port>`: cookies know no ports, so two platforms on one machine need two names."""
+    """`__Host-orion-<port>`: cookies know no ports, so each platform on a machine has its name."""
     url = urlsplit(public_url)
     port = url.port or (443 if url.scheme == "https" else 80)
     return f"__Host-orion-{purpose}{port}"

@@ -43,10 +43,18 @@ async def rows_of(sql: Sql, topic: str, part: int, offset: int, upto: int, limit
     return [(Row(**{n: r[n] for n in FIELDS}), r["hash"]) for r in found]
 
 
-async def chains(sql: Sql) -> set[tuple[str, int]]:
-    """Every chain that has a row."""
-    rows = await sql.fetch("select distinct topic, part from audit.audit_log")
-    return {(r["topic"], r["part"]) for r in rows}
+async def extents(sql: Sql) -> dict[tuple[str, int], tuple[Head | None, int]]:
+    """Each chain's head and where its rows end, from one snapshot."""
+    query = """
+        with ends as (select topic, part, max(offs) + 1 as upto from audit.audit_log group by topic, part)
+        select topic, part, h.next, h.hash, h.signature, e.upto
+          from audit.chain_head h full join ends e using (topic, part)
+    """
+    found: dict[tuple[str, int], tuple[Head | None, int]] = {}
+    for r in await sql.fetch(query):
+        head = None if r["next"] is None else Head(*(r[n] for n in ("topic", "part", "next", "hash", "signature")))
+        found[r["topic"], r["part"]] = (head, r["upto"] or 0)
+    return found
 
 
 async def story(sql: Sql, tenant: str, correlation: str, limit: int) -> list[Any]:

@@ -40,33 +40,33 @@ class Report:
             self.violations.append(text)
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
-    heads: dict[Chain, Head]
-    chains: set[Chain]
-    anchors: list[tuple[int, str, bool]]
-
-
 async def verify_audit(database: Database, data_dir: Path, secrets_dir: Path) -> Report:
-    """Checks everything. Works beside a running platform: it reads the anchors first and the rows they speak of later."""
+    """Checks everything. Works beside a running platform: it reads the anchors first and the rows they speak of later.
+
+    What it cannot find: that database, anchor file and log together were put back to an older state that was once true. Copies of
+    the anchor file kept on another machine show that.
+    """
     report = Report()
     lines = AnchorFile(data_dir / "audit-anchors").lines()
     async with database.write("audit", []) as sql:
         noted = await queries.anchors(sql)
-        found = _Found(await queries.heads(sql), await queries.chains(sql), noted)
+        extents = await queries.extents(sql)
     key = read_key(secrets_dir)
     if key is None:
-        if found.heads or found.chains or lines:
+        if extents or lines:
             report.wrong("the audit key is gone: nothing can be verified without it")
         return report
     points = _anchors(report, AnchorFile(data_dir / "audit-anchors").lines(), lines, noted, key)
     known = {(t, p) for t, parts in topics() for p in range(parts)}
-    for chain in sorted(found.chains | set(found.heads) | set(points)):
+    for chain in sorted(set(extents) | set(points)):
         if chain not in known:
             report.wrong(f"{_name(chain)}: no such topic and partition")
-        await _chain(report, database, chain, found.heads.get(chain), points.get(chain, {}), key)
+        head, upto = extents.get(chain, (None, 0))
+        if head is not None and upto != head.next:
+            report.wrong(f"{_name(chain)}: there are rows up to {upto}, the head says {head.next}")
+        await _chain(report, database, chain, head, points.get(chain, {}), key)
     for chain in sorted(known):
-        await _log(report, database, chain, found.heads.get(chain))
+        await _log(report, database, chain, extents.get(chain, (None, 0))[0])
     return report
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -73,29 +74,29 @@ def refuse(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]
 class Site:
     """Chooses by path who answers. Unknown API paths never fall through to the web."""
 
-    def __init__(self, api_app: App, web: App, mounts: dict[str, App]):
-        self._api, self._web, self._mounts = api_app, web, mounts
+    def __init__(self, api_app: Litestar, web: App):
+        self._api, self._web = api_app, web
+
+    def lifespan(self) -> AbstractAsyncContextManager[None]:
+        """The API's start and stop."""
+        return self._api.lifespan()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "lifespan":
             await self._api(scope, receive, send)
             return
         path: str = scope["path"]
-        for prefix, app in self._mounts.items():
-            if path == prefix or path.startswith(prefix + "/"):
-                await app(scope, receive, send)
-                return
-        if path in _API_PATHS or path.split("/", 2)[1:2] in (["api"], ["auth"]):
+        if path in _API_PATHS or path.split("/", 2)[1:2] in (["api"], ["auth"], ["oidc"]):
             await self._api(scope, receive, send)
             return
         await self._web(scope, receive, send)
 
 
-def build(needs: Needs, *, public_url: str, web_dir: Path, mounts: dict[str, App] | None = None,
-          more_routes: Sequence[Any] = ()) -> Guard:
+def build(
+    needs: Needs, *, public_url: str, web_dir: Path, more_routes: Sequence[Any] = ()
+) -> Guard:
     """The app that uvicorn serves."""
-    site = Site(api(needs, more_routes), StaticFiles(web_dir), mounts or {})
-    return Guard(site, public_url)
+    return Guard(Site(api(needs, more_routes), StaticFiles(web_dir)), public_url)
 
 
 def routes_only() -> Litestar:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from orion.platform import telemetry
 from orion.platform.config import BUILD, ConfigError, Settings
-from orion.platform.http.guard import is_loopback
+from orion.platform.http.guard import Guard, is_loopback
 from orion.platform.http.origins import allowed_origins, cookie_name
 from orion.platform.module import Module, Ports
 from orion.platform.secret_files import SecretFiles
 from orion.services.identity import demo, pages, queries
 from orion.services.identity.config import DEMO_PASSWORD, Config
 from orion.services.identity.feed import Feed
-from orion.services.identity.journal import LogJournal
+from orion.services.identity.journal import Journal, LogJournal
 from orion.services.identity.keys import SigningKeys
 from orion.services.identity.operations import Operations, Parts
 from orion.services.identity.passwords import Passwords
@@ -34,8 +35,10 @@ SWEEP_S = 600
 KEEP_DAYS = 7
 
 
-def build(ports: Ports, config: Config) -> Module:
-    """Identity as a module; its `http` answers under /oidc."""
+def build(
+    ports: Ports, config: Config, journal: Callable[[Journal], Journal] = lambda own: own
+) -> Module:
+    """Identity as a module; its `http` answers under /oidc. `journal` may stand around its own."""
     settings: Settings = ports.settings
     secrets = SecretFiles(settings.secrets_dir, may_create=settings.is_embedded)
     _refuse_defaults(settings, config)
@@ -52,7 +55,7 @@ def build(ports: Ports, config: Config) -> Module:
             tokens=tokens,
             passwords=passwords,
             throttle=Throttle(ports.database, ports.clock, config),
-            journal=LogJournal(),
+            journal=journal(LogJournal()),
             feed=feed,
             clients=clients,
         )
@@ -80,7 +83,7 @@ def build(ports: Ports, config: Config) -> Module:
         ],
         tasks=[feed.run, starting.run],
         ready=lambda: None if starting.done else "demo users are being set up",
-        http=create_app(site),
+        http=Guard(create_app(site), settings.public_url),
     )
 
 
