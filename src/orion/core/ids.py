@@ -27,8 +27,11 @@ _SHAPE = re.compile(r"[0-9a-f]{4}[a-z2-7]{26}")
 
 def _digest(parts: tuple[str, ...]) -> bytes:
     # Length-prefixed, so ("ab", "c") and ("a", "bc") differ.
-    joined = b"".join(len(p.encode()).to_bytes(4, "big") + p.encode() for p in parts)
-    return hashlib.blake2b(joined, digest_size=16).digest()
+    pieces: list[bytes] = []
+    for part in parts:
+        raw = part.encode()
+        pieces += (len(raw).to_bytes(4, "big"), raw)
+    return hashlib.blake2b(b"".join(pieces), digest_size=16).digest()
 
 
 def slot_of(*parts: str) -> int:

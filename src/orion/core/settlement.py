@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import date, timedelta
+from functools import lru_cache
 
 from orion.core.instrument import AssetClass, Instrument
 from orion.core.values import SECOND, Instant
@@ -116,10 +117,16 @@ def fx_value_date(currencies: tuple[str, ...], today: date, days: int) -> date:
 
 def settlement_date(instrument: Instrument, today: date) -> date:
     """The standard settlement date of a trade agreed `today`."""
-    currencies = currencies_of(instrument.calendar)
-    if instrument.asset_class is AssetClass.FX:
-        return fx_value_date(currencies, today, instrument.settlement_days)
-    return add_business_days(currencies, today, instrument.settlement_days)
+    is_fx = instrument.asset_class is AssetClass.FX
+    return _standard(instrument.calendar, today, instrument.settlement_days, is_fx)
+
+
+@lru_cache(maxsize=4096)
+def _standard(calendar: str, today: date, days: int, is_fx: bool) -> date:
+    currencies = currencies_of(calendar)
+    if is_fx:
+        return fx_value_date(currencies, today, days)
+    return add_business_days(currencies, today, days)
 
 
 def settlement_problem(instrument: Instrument, today: date, wanted: date) -> str | None:

@@ -5,6 +5,7 @@ what cannot be read raises InvalidEvent.
 from __future__ import annotations
 
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -73,8 +74,13 @@ def iso_ms(at: int) -> str:
     """The instant as ISO 8601 UTC with milliseconds, cut, not rounded: "2026-02-09T12:34:56.789Z".
 
     """
-    when = moment(at - at % 1000)
-    return when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    second, micros = divmod(at, 1_000_000)
+    return f"{_second(second)}.{micros // 1000:03d}Z"
+
+
+@lru_cache(maxsize=64)
+def _second(second: int) -> str:
+    return moment(second * 1_000_000).isoformat(timespec="seconds").removesuffix("+00:00")
 
 
 def encode(

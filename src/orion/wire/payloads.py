@@ -131,6 +131,15 @@ def _member(field: dataclasses.Field[Any], hint: Any) -> _Member:
     return _Member(field.name, kind, to_wire, to_core, default)
 
 
+def _travels_as_it_is(core: type) -> bool:
+    """True when neither a name nor a value changes: msgspec then reads and writes the dataclass."""
+    fields, hints = dataclasses.fields(core), typing.get_type_hints(core)
+    return all(
+        "_" not in f.name and str(f.type) not in _INSTANT and _kind(hints[f.name])[1] is None
+        for f in fields
+    )
+
+
 _MOMENT = Annotated[datetime, msgspec.Meta(tz=True)]
 _AS_THEY_ARE = (str, int, bool, float, date)
 
@@ -151,6 +160,8 @@ def _kind(hint: Any) -> tuple[Any, Convert | None, Convert | None]:
     if hint in _AS_THEY_ARE or (isinstance(hint, type) and issubclass(hint, Enum)):
         return hint, None, None
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        if _travels_as_it_is(hint):
+            return hint, None, None
         shape = shape_of(hint)
         return shape.struct, shape.to_wire, shape.to_core
     raise TypeError(f"no form on the wire for {hint!r}")

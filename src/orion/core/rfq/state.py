@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from orion.core.decider import Recorded
 from orion.core.ids import LpId, QuoteId, TradeId
@@ -111,21 +112,23 @@ MOVES: Mapping[tuple[Status | None, type], Status] = {
 
 
 def evolve(state: Rfq | None, event: e.Event) -> Rfq:
-    """The state after the event. Raises AssertionError for a move that MOVES does not know:
-    that is a bug, not a refusal.
+    """The state after the event.
+
+    Raises AssertionError for a move that MOVES does not know: that is a bug, not a refusal.
     """
     if isinstance(event, e.QuoteReceived | e.QuoteDeclined | e.QuoteWithdrawn | e.QuoteDiscarded):
         assert state is not None, f"{type(event).__name__} before RFQCreated"
-        return replace(_evolve_quotes(state, event), revision=state.revision + 1)
+        return replace(state, revision=state.revision + 1, **_quote_changes(state, event))
     move = (state.status if state else None, type(event))
     assert move in MOVES, f"no such move: {move[0]} on {move[1].__name__}"
     status = MOVES[move]
-    if state is None:
-        return _created(event, status)  # type: ignore[arg-type]
-    counted = replace(
-        state, status=status, version=state.version + 1, revision=state.revision + 1
+    if isinstance(event, e.RFQCreated):
+        return _created(event, status)
+    assert state is not None
+    return replace(
+        state, status=status, version=state.version + 1, revision=state.revision + 1,
+        **_lifecycle_changes(state, event),
     )
-    return _evolve_lifecycle(counted, event)  # type: ignore[arg-type]
 
 
 def _created(event: e.RFQCreated, status: Status) -> Rfq:
@@ -136,84 +139,87 @@ def _created(event: e.RFQCreated, status: Status) -> Rfq:
     return Rfq(event.terms, status, version=1, revision=1, checks=event.checks, dealers=dealers)
 
 
-def _evolve_lifecycle(state: Rfq, event: e.LifecycleEvent) -> Rfq:
+# Changes are gathered and made at once: each copy of the state costs as much as all its fields.
+Changes = dict[str, Any]
+
+
+def _lifecycle_changes(state: Rfq, event: e.LifecycleEvent) -> Changes:
     match event:
-        case e.RFQDenied(at=at, code=code, reason=reason):
-            return replace(state, ended_at=at, reason_code=code, reason=reason)
+        case e.RFQDenied(at=at, code=code, reason=reason) | e.RFQRejected(
+            at=at, code=code, reason=reason
+        ):
+            return {"ended_at": at, "reason_code": code, "reason": reason}
         case e.QuoteAccepted():
             acceptance = Acceptance(
                 event.quote.quote_id, event.quote.lp_id, event.trade_id, event.at,
                 event.command_id, event.final, event.deadline,
             )
-            return replace(state, acceptance=acceptance, reason_code=None, reason=None)
+            return {"acceptance": acceptance, "reason_code": None, "reason": None}
         case e.LastLookPassed(quote=quote):
             assert state.acceptance is not None
             final = replace(state.acceptance, final=True, deadline=None)
-            return replace(state, acceptance=final, answered=(*state.answered, quote.quote_id))
+            return {"acceptance": final, "answered": (*state.answered, quote.quote_id)}
         case e.QuoteAcceptanceRejected():
-            return replace(
-                _take_back(state, event.quote_id, QuoteStatus.LAST_LOOK_REJECTED, event.reason),
-                acceptance=None, answered=(*state.answered, event.quote_id),
-                reason_code=event.code, reason=event.reason,
-            )
-        case e.RFQRejected(at=at, code=code, reason=reason):
-            return replace(state, ended_at=at, reason_code=code, reason=reason)
+            return {
+                "quotes": _taken_back(state, event, QuoteStatus.LAST_LOOK_REJECTED),
+                "acceptance": None, "answered": (*state.answered, event.quote_id),
+                "reason_code": event.code, "reason": event.reason,
+            }
         case e.RFQCancelled(at=at, reason=reason):
-            return replace(state, ended_at=at, reason_code=None, reason=reason)
+            return {"ended_at": at, "reason_code": None, "reason": reason}
         case e.RFQExpired(at=at):
-            return replace(state, ended_at=at)
+            return {"ended_at": at}
         case e.RFQTraded():
-            return replace(
-                state, ended_at=event.at,
-                trade_id=event.trade_id, trade_display_id=event.trade_display_id,
-            )
+            return {
+                "ended_at": event.at, "trade_id": event.trade_id,
+                "trade_display_id": event.trade_display_id,
+            }
         case _:
-            return state  # RFQSent and RFQQuoting change the status alone
+            return {}  # RFQSent and RFQQuoting change the status alone
 
 
-def _evolve_quotes(state: Rfq, event: e.QuoteEvent) -> Rfq:
+def _quote_changes(state: Rfq, event: e.QuoteEvent) -> Changes:
     match event:
         case e.QuoteReceived(quote=quote, first=first):
             response = quote.response_us if first else None
-            answered = _dealer(state, quote.lp_id, DealerStatus.QUOTED, None, response)
-            return replace(answered, quotes=(*state.quotes, QuoteLine(quote)))
+            return {
+                "quotes": (*state.quotes, QuoteLine(quote)),
+                "dealers": _answered(state, quote.lp_id, DealerStatus.QUOTED, None, response),
+            }
         case e.QuoteDeclined():
-            passed = _dealer(
+            dealers = _answered(
                 state, event.lp_id, DealerStatus.PASSED, event.reason or None, event.response_us
             )
-            return replace(passed, declined=(*state.declined, event.quote_id))
+            return {"dealers": dealers, "declined": (*state.declined, event.quote_id)}
         case e.QuoteWithdrawn():
-            return _take_back(
-                state, event.quote_id, QuoteStatus.WITHDRAWN, event.reason, sequence=1
-            )
+            return {"quotes": _taken_back(state, event, QuoteStatus.WITHDRAWN)}
         case e.QuoteDiscarded():
             discard = Discard(event.quote_id, event.code, event.reason)
-            return replace(state, discards=(*state.discards, discard))
+            return {"discards": (*state.discards, discard)}
 
 
-def _dealer(
+def _answered(
     state: Rfq, lp_id: str, status: DealerStatus, reason: str | None, response: Micros | None
-) -> Rfq:
-    lines = tuple(
-        replace(
-            d, status=status, reason=reason,
-            response_us=response if d.response_us is None else d.response_us,
+) -> tuple[DealerLine, ...]:
+    return tuple(
+        DealerLine(
+            d.routed, status, reason, response if d.response_us is None else d.response_us
         )
         if d.routed.lp_id == lp_id else d
         for d in state.dealers
     )
-    return replace(state, dealers=lines)
 
 
-def _take_back(
-    state: Rfq, quote_id: str, status: QuoteStatus, reason: str, *, sequence: int = 0
-) -> Rfq:
-    lines = tuple(
-        replace(q, taken_back=status, reason=reason or None, sequence=q.sequence + sequence)
-        if q.quote.quote_id == quote_id else q
+def _taken_back(
+    state: Rfq, event: e.QuoteWithdrawn | e.QuoteAcceptanceRejected, status: QuoteStatus
+) -> tuple[QuoteLine, ...]:
+    # A withdrawal is an event of the quote itself; a last-look reject is one of the RFQ.
+    counted = 1 if isinstance(event, e.QuoteWithdrawn) else 0
+    return tuple(
+        QuoteLine(q.quote, q.sequence + counted, status, event.reason or None)
+        if q.quote.quote_id == event.quote_id else q
         for q in state.quotes
     )
-    return replace(state, quotes=lines)
 
 
 def fold(
