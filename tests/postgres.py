@@ -133,13 +133,14 @@ class Server:
     def start(self) -> None:
         """Starts the server; returns when it answers."""
         options = [arg for k, v in SETTINGS.items() for arg in ("-c", f"{k}={v}")]
-        self.process = subprocess.Popen(
-            [str(self.binaries / "postgres"), "-D", str(self.data), "-k", str(self.root), *options],
-            stdout=subprocess.DEVNULL,
-            stderr=(self.root / "log").open("ab"),
-            start_new_session=True,
-            **self._user,
-        )
+        with (self.root / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [str(self.binaries / "postgres"), "-D", str(self.data), "-k", str(self.root), *options],
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+                start_new_session=True,
+                **self._user,
+            )
         end = time.monotonic() + 30
         while time.monotonic() < end:
             ready = subprocess.run(
