@@ -32,6 +32,18 @@ _LATENCY = telemetry.histogram("http_seconds", "Time to answer a request", ("met
 _ANSWERS = telemetry.counter("http_answers", "Answers by route and status", ("route", "status"))
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"}
 
+# What programs on this machine ask for without a cookie: probes, and the identity provider's back channel.
+_ANY_NAME = frozenset(
+    {
+        "/healthz",
+        "/readyz",
+        "/oidc/jwks",
+        "/oidc/.well-known/openid-configuration",
+        "/oidc/token",
+        "/oidc/revoke",
+    }
+)
+
 
 class ClientGone(Exception):
     """The client hung up before its request was complete: nobody waits for an answer."""
@@ -100,7 +112,7 @@ class Guard:
         if port and self._port is not None and port != str(self._port):
             return None
         # Programs with a bearer token and probes have no cookie to lose.
-        if _header(scope, b"authorization") or scope["path"] in ("/healthz", "/readyz"):
+        if _header(scope, b"authorization") or scope["path"] in _ANY_NAME:
             return None
         query = scope.get("query_string", b"").decode("latin-1")
         raw = scope.get("raw_path") or scope["path"].encode()
