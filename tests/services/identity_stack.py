@@ -1,0 +1,237 @@
+"""Identity and the BFF's sessions put together as in the product: real HTTP apps, real PostgreSQL, real gRPC on a socket."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import html
+import re
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from http.cookies import Morsel, SimpleCookie
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urljoin, urlsplit
+
+import httpx
+from litestar import Request, get, post
+
+from orion.app.front import front
+from orion.app.revocations import follower
+from orion.platform.auth import HttpKeys, ServiceTokens, Verifier
+from orion.platform.clock import ManualClock
+from orion.platform.config import Settings
+from orion.platform.module import Module, Ports
+from orion.platform.rpc import Directory, RpcServer
+from orion.platform.secret_files import SecretFiles
+from orion.platform.store.database import PostgresDatabase
+from orion.services.bff_workstation.gate import SIGNED_IN
+from orion.services.bff_workstation.profile import About
+from orion.services.bff_workstation.sessions_build import SessionParts, build_sessions
+from orion.services.bff_workstation.site import Needs, build
+from orion.services.identity.config import Config
+from orion.services.identity.module import build as build_identity
+from orion.wire.stubs import identity_pb2_grpc
+from tests.postgres import TestDatabase
+
+PUBLIC = "http://localhost:8080"
+COOKIE = "__Host-orion-8080"
+PASSWORD = "orion-demo"
+MINUTE = 60_000_000
+
+
+@get("/auth/probe", opt={"permission": SIGNED_IN})
+async def probe(request: Request[Any, Any, Any]) -> dict[str, Any]:
+    """A route behind the guard: says who is asking."""
+    caller = request.user
+    return {"user": caller.user, "session": caller.session_id, "token": caller.token}
+
+
+@post("/auth/probe", status_code=200, opt={"permission": SIGNED_IN})
+async def write_probe(request: Request[Any, Any, Any]) -> dict[str, Any]:
+    """A write behind the guard."""
+    return {"user": request.user.user}
+
+
+@dataclass
+class Stack:
+    """One running platform, as far as identity goes."""
+
+    clock: ManualClock
+    settings: Settings
+    ports: Ports
+    identity: Module
+    parts: SessionParts
+    app: Any
+    directory: Directory
+    verifier: Verifier
+    told: list[tuple[str, Any]] = field(default_factory=list)
+
+    def browser(self, address: str = "127.0.0.1") -> Browser:
+        return Browser(self, address)
+
+    def http(self, address: str = "127.0.0.1") -> httpx.AsyncClient:
+        transport = httpx.ASGITransport(self.app, client=(address, 50_000))
+        return httpx.AsyncClient(transport=transport, base_url=PUBLIC)
+
+    @property
+    def rpc(self) -> identity_pb2_grpc.IdentityServiceStub:
+        return identity_pb2_grpc.IdentityServiceStub(self.directory.channel("identity"))
+
+    @property
+    def client_secret(self) -> str:
+        return SecretFiles(self.settings.secrets_dir, may_create=False).read("oidc-client-orion-bff").decode()
+
+    def events(self, kind: type) -> list[Any]:
+        return [event for _, event in self.told if isinstance(event, kind)]
+
+
+class Browser:
+    """A browser as far as signing in needs one: cookies with their attributes, redirections, forms, the refresh of a page."""
+
+    def __init__(self, stack: Stack, address: str):
+        self._stack, self._address = stack, address
+        self.cookies: dict[str, Morsel[str]] = {}
+        self.trail: list[httpx.Response] = []
+
+    async def send(
+        self, method: str, url: str, *, headers: dict[str, str] | None = None, **more: Any
+    ) -> httpx.Response:
+        jar = "; ".join(f"{name}={morsel.value}" for name, morsel in self.cookies.items())
+        sent = {**({"cookie": jar} if jar else {}), **(headers or {})}
+        async with self._stack.http(self._address) as client:
+            answer = await client.request(method, url, headers=sent, **more)
+        for line in answer.headers.get_list("set-cookie"):
+            self._take(line)
+        self.trail.append(answer)
+        return answer
+
+    def _take(self, line: str) -> None:
+        parsed: SimpleCookie = SimpleCookie(line)
+        for name, morsel in parsed.items():
+            if name.startswith("__Host-"):
+                assert morsel["secure"] and morsel["path"] == "/" and not morsel["domain"], line
+            if morsel["max-age"] == "0":
+                self.cookies.pop(name, None)
+            else:
+                self.cookies[name] = morsel
+
+    async def go(self, url: str, **more: Any) -> httpx.Response:
+        """Goes to a page, through redirections and refreshes of our own site, as a browser does."""
+        answer = await self.send("GET", url, **more)
+        for _ in range(10):
+            if answer.status_code in (302, 303, 307, 308):
+                answer = await self.send("GET", urljoin(url, answer.headers["location"]))
+            else:
+                return answer
+        raise AssertionError("redirected without end")
+
+    async def submit(self, page: httpx.Response, **fields: str) -> httpx.Response:
+        """Sends the page's form with these values filled in."""
+        hidden = re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', page.text)
+        data = {**{k: html.unescape(v) for k, v in hidden}, **fields}
+        return await self.send("POST", "/oidc/login", data=data, headers={"origin": PUBLIC})
+
+    async def open_login(self, return_to: str | None = None) -> httpx.Response:
+        params = {"returnTo": return_to} if return_to is not None else {}
+        page = await self.go("/auth/login", params=params)
+        assert page.status_code == 200 and "Password" in page.text, page.text
+        return page
+
+    async def sign_in(
+        self, user: str = "trader@alpha", password: str = PASSWORD, return_to: str | None = None
+    ) -> httpx.Response:
+        """The whole way; gives the page after the callback."""
+        answer = await self.submit(await self.open_login(return_to), user=user, password=password)
+        assert answer.status_code == 303, answer.text
+        return await self.go(answer.headers["location"])
+
+    @property
+    def session(self) -> str | None:
+        return self.cookies[COOKIE].value if COOKIE in self.cookies else None
+
+
+class Recorder:
+    """A journal that keeps what it is told, after handing it to the real one."""
+
+    def __init__(self, told: list[tuple[str, Any]], inner: Any):
+        self._told, self._inner = told, inner
+
+    async def tell(self, tenant: str, event: Any) -> None:
+        self._told.append((tenant, event))
+        await self._inner.tell(tenant, event)
+
+
+def query_of(url: str) -> dict[str, str]:
+    """The parameters of an address."""
+    return {k: v[0] for k, v in parse_qs(urlsplit(url).query).items()}
+
+
+async def until(condition: Callable[[], Any], bound_s: float = 10) -> None:
+    """Waits for a condition."""
+    async with asyncio.timeout(bound_s):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+QUICK = Config(argon2_memory_kib=64, argon2_passes=1, revocation_poll_ms=50)
+
+
+@contextlib.asynccontextmanager
+async def running(
+    db: TestDatabase, folder: Path, config: Config = QUICK, **environment: str
+) -> AsyncIterator[Stack]:
+    """Starts it all."""
+    clock = ManualClock()
+    settings = Settings(environment={"ORION_DATA_DIR": str(folder), **environment})
+    key = SecretFiles(settings.secrets_dir, may_create=True).read("service.key")
+    socket = f"unix:{folder}/r.sock"
+    directory = Directory(
+        dict.fromkeys(("identity", "bff_workstation"), socket), ServiceTokens(key, "test", clock)
+    )
+    database = PostgresDatabase(db.reader, db.writer)
+    there: dict[str, Any] = {}
+
+    async def to_app(scope: Any, receive: Any, send: Any) -> None:
+        await there["app"](scope, receive, send)
+
+    back = httpx.AsyncClient(transport=httpx.ASGITransport(to_app))
+
+    async def jwks() -> Any:
+        return (await back.get(settings.jwks_url)).json()
+
+    verifier = Verifier(HttpKeys(jwks, clock), issuer=settings.issuer, clock=clock, service_key=key)
+    nothing: Any = None
+    ports = Ports(clock, nothing, nothing, database, nothing, directory, verifier, settings, nothing)
+    told: list[tuple[str, Any]] = []
+    identity = build_identity(ports, config, journal=lambda inner: Recorder(told, inner))
+    parts = build_sessions(ports, back)
+    about = About(clock, "test", "embedded", "0", settings.platform.session_idle_seconds, {})
+    needs = Needs(nothing, about, nothing, nothing, parts.sessions.authenticate)
+    door = build(
+        needs,
+        public_url=settings.public_url,
+        web_dir=folder / "web",
+        more_routes=[*parts.routes, probe, write_probe],
+    )
+    there["app"] = front([identity, Module("bff_workstation", http=door)])
+    server = RpcServer(socket, verifier.verify)
+    for register, servicer in [*identity.rpc, parts.rpc]:
+        register(servicer, server.server)
+    await server.start()
+    tasks = [asyncio.create_task(t()) for t in identity.tasks]  # type: ignore[arg-type]
+    tasks.append(asyncio.create_task(follower(directory, verifier.revocations, clock)()))  # type: ignore[arg-type]
+    stack = Stack(
+        clock, settings, ports, identity, parts, there["app"], directory, verifier, told
+    )
+    try:
+        await until(lambda: identity.ready() is None)
+        yield stack
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await directory.close()
+        await server.stop(0)
+        await back.aclose()
+        await database.close()
