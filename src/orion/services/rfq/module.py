@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import asyncio
 
-from orion.core.rfq import commands as c
-from orion.core.trade import TradeExecuted
-from orion.platform.bus.port import Record
 from orion.platform.cursor import Cursors, cursor_key
 from orion.platform.module import Module, Ports
 from orion.platform.project import Projector
 from orion.platform.transact import Owner
-from orion.services.rfq.aggregate import Order, RfqAggregate
-from orion.services.rfq.blotter import event_in
+from orion.services.rfq.aggregate import RfqAggregate
 from orion.services.rfq.config import Config
 from orion.services.rfq.copies import Copies
+from orion.services.rfq.hearing import traded
 from orion.services.rfq.metrics import Counting
 from orion.services.rfq.projections import PROJECTIONS
 from orion.services.rfq.rpc import RFQs
@@ -61,18 +58,3 @@ def build(ports: Ports, config: Config) -> Module:
         tasks=[owner.run, world.run, projector.run, lambda: copies.watch_others(hub), tidy],
         ready=lambda: owner.ready() or (None if world.is_known else "reference data is not known"),
     )
-
-
-def traded(record: Record) -> tuple[str, Order] | None:
-    """What the RFQ does when its trade is made."""
-    event = event_in(record)
-    if not isinstance(event, TradeExecuted):
-        return None
-    trade = event.trade
-    command = c.MarkTraded(
-        at=record.at,
-        quote_id=trade.quote_id,
-        trade_id=trade.trade_id,
-        trade_display_id=trade.display_id,
-    )
-    return trade.rfq_id, Order(command, record.event_id)
