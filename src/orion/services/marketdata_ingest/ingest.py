@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from orion.core.ticks import Status, Tick
+from orion.core.ticks import Flag, Status, Tick
 from orion.platform import telemetry
 from orion.platform.clock import Clock
 from orion.platform.errors import Unavailable
@@ -121,7 +121,7 @@ class Ingest:
                 continue
             pause = 0.05
             del self._ticks[: len(ticks)], self._status[: len(status)]
-            self.intake.account.published += len(ticks)
+            self.intake.account.published += sum(Flag.DERIVED not in t.flags for t in ticks)
             _PUBLISHED.inc(len(ticks))
             if len(self._ticks) < self._in_flight:
                 self._room.set()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 
 from orion.platform.clock import Clock
 from orion.services.marketdata_ingest.feed import FeedBatch, RawQuote
@@ -20,9 +20,9 @@ class SimFeed:
 
     name = "SIM"
 
-    def __init__(self, simulator: Simulator, clock: Clock):
+    def __init__(self, simulator: Simulator, clock: Clock, without: Collection[str] = ()):
         self._simulator, self._clock = simulator, clock
-        self.symbols: Mapping[str, str] = {name: name for name in simulator.simulated}
+        self.symbols: Mapping[str, str] = {n: n for n in simulator.simulated if n not in without}
         self._moved: set[str] = set()
         self.slipped_us = 0
 

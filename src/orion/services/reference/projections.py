@@ -64,3 +64,6 @@ def _row(
         "body": body_of(entity), **more,
     }
     return Upsert(table, key, values)
+
+
+PROJECTIONS = (ReferenceTables(),)
