@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from base64 import b32encode
+from functools import lru_cache
 from typing import NewType
 
 RfqId = NewType("RfqId", str)
@@ -25,13 +26,22 @@ SLOTS = 65_536
 _SHAPE = re.compile(r"[0-9a-f]{4}[a-z2-7]{26}")
 
 
-def _digest(parts: tuple[str, ...]) -> bytes:
+def _prefixed(parts: tuple[str, ...]) -> bytes:
     # Length-prefixed, so ("ab", "c") and ("a", "bc") differ.
     pieces: list[bytes] = []
     for part in parts:
         raw = part.encode()
         pieces += (len(raw).to_bytes(4, "big"), raw)
-    return hashlib.blake2b(b"".join(pieces), digest_size=16).digest()
+    return b"".join(pieces)
+
+
+def _digest(parts: tuple[str, ...]) -> bytes:
+    return hashlib.blake2b(_prefixed(parts), digest_size=16).digest()
+
+
+@lru_cache(maxsize=1024)
+def _event_prefix(tenant: str, entity_type: str) -> bytes:
+    return _prefixed(("event", tenant, entity_type))
 
 
 def slot_of(*parts: str) -> int:
@@ -85,7 +95,8 @@ def event_id(tenant: str, entity_type: str, entity_id: str, sequence: int) -> st
     """The UUID text (version 8, RFC 9562) of an event:
     the same entity and sequence give the same id.
     """
-    raw = bytearray(_digest(("event", tenant, entity_type, entity_id, str(sequence))))
+    joined = _event_prefix(tenant, entity_type) + _prefixed((entity_id, str(sequence)))
+    raw = bytearray(hashlib.blake2b(joined, digest_size=16).digest())
     raw[6] = (raw[6] & 0x0F) | 0x80
     raw[8] = (raw[8] & 0x3F) | 0x80
     text = raw.hex()

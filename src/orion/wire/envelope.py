@@ -5,13 +5,12 @@ what cannot be read raises InvalidEvent.
 from __future__ import annotations
 
 from datetime import datetime
-from functools import lru_cache
 from typing import Any
 
 import msgspec
 
 from orion.core.ids import event_id
-from orion.wire.payloads import instant, moment
+from orion.wire.payloads import instant, whole_second
 from orion.wire.registry import BY_CLASS, BY_TYPE, Kind, upcast
 
 
@@ -75,12 +74,7 @@ def iso_ms(at: int) -> str:
 
     """
     second, micros = divmod(at, 1_000_000)
-    return f"{_second(second)}.{micros // 1000:03d}Z"
-
-
-@lru_cache(maxsize=64)
-def _second(second: int) -> str:
-    return moment(second * 1_000_000).isoformat(timespec="seconds").removesuffix("+00:00")
+    return f"{whole_second(second)}.{micros // 1000:03d}Z"
 
 
 def encode(

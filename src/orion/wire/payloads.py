@@ -14,7 +14,7 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
-from functools import cache
+from functools import cache, lru_cache
 from operator import attrgetter
 from typing import Annotated, Any, Optional, Union
 
@@ -39,8 +39,21 @@ def instant(at: datetime) -> int:
     return (at - EPOCH) // _MICRO
 
 
+def iso_micros(at: int) -> str:
+    """The instant as ISO 8601 UTC with microseconds: "2026-02-09T12:34:56.789123Z"."""
+    second, micros = divmod(at, 1_000_000)
+    return f"{whole_second(second)}.{micros:06d}Z"
+
+
+@lru_cache(maxsize=256)
+def whole_second(second: int) -> str:
+    """The second as ISO 8601 without its zone. Kept, because events come many to the second."""
+    return moment(second * 1_000_000).isoformat(timespec="seconds").removesuffix("+00:00")
+
+
 def _plain(value: Decimal) -> str:
-    return format(value, "f")
+    text = str(value)
+    return format(value, "f") if "E" in text else text
 
 
 Convert = Callable[[Any], Any]
@@ -117,7 +130,7 @@ def _member(field: dataclasses.Field[Any], hint: Any) -> _Member:
     if str(field.type) in _INSTANT:
         nullable = str(field.type) != "Instant"
         kind: Any = Optional[_MOMENT] if nullable else _MOMENT  # noqa: UP045
-        to_wire: Convert | None = moment
+        to_wire: Convert | None = iso_micros
         to_core: Convert | None = instant
     else:
         kind, to_wire, to_core = _kind(hint)
