@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from orion.platform.cursor import Cursors, cursor_key
 from orion.platform.module import Module, Ports
-from orion.platform.project import Projector
+from orion.platform.projector import Projector
 from orion.platform.transact import Owner
 from orion.services.execution.aggregate import SOURCE, TradeAggregate, heard
 from orion.services.execution.config import Config

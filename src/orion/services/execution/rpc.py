@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 from orion.core import ids
@@ -33,7 +33,7 @@ class Trades(trade_pb2_grpc.ExecutionServiceServicer):
         hub: Hub,
         database: Database,
         cursors: Cursors,
-        as_of: Callable[[], int],
+        as_of: Callable[[], Awaitable[int]],
     ):
         self._owner, self._hub, self._database = owner, hub, database
         self._cursors, self._as_of = cursors, as_of
@@ -76,7 +76,7 @@ class Trades(trade_pb2_grpc.ExecutionServiceServicer):
             at, trade_id = self._cursors.open(mine, request.page.cursor, (int, str))
             after = (int(at), str(trade_id))
         where = queries.conditions(caller, scope, request.filter)
-        as_of = self._as_of()
+        as_of = await self._as_of()
         async with self._database.read(caller.tenant) as sql:
             rows = await queries.list_trades(sql, where, after, limit)
         cursor = ""

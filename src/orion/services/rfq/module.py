@@ -6,7 +6,7 @@ import asyncio
 
 from orion.platform.cursor import Cursors, cursor_key
 from orion.platform.module import Module, Ports
-from orion.platform.project import Projector
+from orion.platform.projector import Projector
 from orion.platform.transact import Owner
 from orion.services.rfq.aggregate import RfqAggregate
 from orion.services.rfq.config import Config

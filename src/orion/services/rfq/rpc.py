@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 from orion.core import ids
@@ -45,7 +45,7 @@ class RFQs(rfq_pb2_grpc.RFQServiceServicer):
         clock: Clock,
         cursors: Cursors,
         config: Config,
-        as_of: Callable[[], int],
+        as_of: Callable[[], Awaitable[int]],
         metadata: Callable[[Caller], Any],
     ):
         self._owner, self._world, self._hub, self._copies = owner, world, hub, copies
@@ -134,7 +134,7 @@ class RFQs(rfq_pb2_grpc.RFQServiceServicer):
             at, rfq_id = self._cursors.open(mine, request.page.cursor, (int, str))
             after = (int(at), str(rfq_id))
         where = queries.conditions(caller, scope, request.filter)
-        as_of = self._as_of()
+        as_of = await self._as_of()
         async with self._database.read(caller.tenant) as sql:
             rows = await queries.list_rfqs(sql, where, after, limit)
         cursor = ""
@@ -163,7 +163,7 @@ class RFQs(rfq_pb2_grpc.RFQServiceServicer):
         """Dealers' record with the caller's organisation."""
         caller = current_caller()
         asking.require(caller, Permission.DEALERS_READ)
-        as_of = self._as_of()
+        as_of = await self._as_of()
         async with self._database.read(caller.tenant) as sql:
             rows = await queries.dealer_rows(sql, caller.tenant)
         return rfq_pb2.DealerStatisticsResponse(scores=[_score(r) for r in rows], as_of_us=as_of)
