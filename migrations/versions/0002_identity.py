@@ -133,6 +133,7 @@ SESSIONS = """
 
 def upgrade() -> None:
     op.execute("create schema if not exists identity")
+    op.execute("grant usage on schema identity to orion_writer")
     for name, columns in IDENTITY.items():
         op.execute(f"create table identity.{name} ({columns})")
         op.execute(f"select platform.protect('identity.{name}')")
@@ -143,6 +144,7 @@ def upgrade() -> None:
     op.execute("create index sign_ins_end on identity.sign_ins (expires_at)")
     op.execute("create index revocations_newest on identity.revocations (at)")
     op.execute("create schema if not exists bff_workstation")
+    op.execute("grant usage on schema bff_workstation to orion_writer")
     op.execute(f"create table bff_workstation.sessions ({SESSIONS})")
     op.execute("select platform.protect('bff_workstation.sessions')")
     op.execute("revoke all on bff_workstation.sessions from orion_reader")

@@ -13,7 +13,7 @@ import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from litestar import Request, Response, get, post
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 
 from orion.platform.auth import Verifier
 from orion.platform.clock import Clock
@@ -26,7 +26,7 @@ SECOND = 1_000_000
 SIGN_IN_S = 900
 MAX_RETURN = 2048
 PUBLIC = "public"
-Text = Annotated[str | None, Parameter(max_length=4096)]
+Text = Annotated[str | None, QueryParameter(max_length=4096)]
 _NONCE_BYTES = 12
 _POLICY = "default-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'none'"
 _PAGE_HEADERS = {
@@ -101,7 +101,7 @@ def routes(sign_in: SignIn) -> list[Any]:
     @get("/auth/login", opt={"permission": PUBLIC}, include_in_schema=False)
     async def login(
         request: Request[Any, Any, Any],
-        return_to: Annotated[str | None, Parameter(query="returnTo")] = None,
+        return_to: Annotated[str | None, QueryParameter(name="returnTo")] = None,
         reason: Text = None,
     ) -> Response[Any]:
         """Sends the browser to the sign-in page."""
@@ -125,14 +125,14 @@ def routes(sign_in: SignIn) -> list[Any]:
     async def callback(
         request: Request[Any, Any, Any],
         code: Text = None,
-        state: Text = None,
+        given_state: Annotated[str | None, QueryParameter(name="state", max_length=4096)] = None,
         iss: Text = None,
         error: Text = None,
         error_description: Text = None,
     ) -> Response[Any]:
         """The provider's answer: makes the session and goes on."""
-        name = sign_in.cookies.name(state or "")
-        pending = sign_in.cookies.open(request.cookies.get(name, ""), state or "")
+        name = sign_in.cookies.name(given_state or "")
+        pending = sign_in.cookies.open(request.cookies.get(name, ""), given_state or "")
         if pending is None or not code or error:
             return _start_again(name)
         question, return_to = pending
