@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import html
+import json
 import re
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from typing import Any
 from urllib.parse import parse_qs, urljoin, urlsplit
 
 import httpx
+from joserfc.jwk import ECKey
 from litestar import Request, get, post
 
 from orion.app.front import front
@@ -81,6 +83,14 @@ class Stack:
     @property
     def client_secret(self) -> str:
         return SecretFiles(self.settings.secrets_dir, may_create=False).read("oidc-client-orion-bff").decode()
+
+    def identity_key(self) -> ECKey:
+        """The key that signs the provider's tokens."""
+        file = next(self.settings.secrets_dir.glob("oidc-signing-*.jwk"))
+        return ECKey.import_key(json.loads(file.read_text()))
+
+    def service_key(self) -> bytes:
+        return SecretFiles(self.settings.secrets_dir, may_create=False).read("service.key")
 
     def events(self, kind: type) -> list[Any]:
         return [event for _, event in self.told if isinstance(event, kind)]

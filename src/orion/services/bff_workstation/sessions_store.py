@@ -63,7 +63,7 @@ class Vault:
         """The token set; None when the key is another one or the bytes were changed."""
         try:
             plain = self._cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], cookie_hash)
-        except InvalidTag:
+        except (InvalidTag, ValueError):  # of an ended session nothing is left to open
             return None
         return msgspec.json.decode(plain, type=TokenSet)
 
