@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+from base64 import b32encode
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 import msgspec
 
-from orion.platform.bus.port import partition_of
+from orion.platform.bus.port import Record, partition_of
 from orion.platform.bus.topics import Topic
+from orion.platform.project import Delete, RowOperation, Upsert
 from orion.platform.transact import Context, Decided, Fact, Snapshot
 
 TOPICS = {
@@ -22,13 +26,9 @@ TOPICS = {
 
 def entity(name: object, slot: int | None = None) -> str:
     """An id with the shape of ours; its slot from the name unless given."""
-    import zlib
-
-    number = zlib.crc32(str(name).encode()) % 65_536 if slot is None else slot
-    tail = "".join(
-        ch if ch in "abcdefghijklmnopqrstuvwxyz234567" else "a" for ch in str(name).lower()
-    )
-    return f"{number:04x}{tail[:26]:a<26}"
+    digest = hashlib.blake2b(str(name).encode(), digest_size=16).digest()
+    number = int.from_bytes(digest[:2], "big") if slot is None else slot
+    return f"{number:04x}{b32encode(digest).decode().rstrip('=').lower()}"
 
 
 @dataclass(frozen=True)
@@ -181,3 +181,43 @@ __all__ = [
     "entity",
     "part",
 ]
+
+
+READ_MODELS = """
+create table toy.rm_totals (tenant text not null, id text not null, total bigint, events bigint not null default 0,
+  first_at bigint, last_at bigint, kind text, doc jsonb, amount numeric, primary key (tenant, id));
+create index rm_totals_kind on toy.rm_totals (tenant, kind);
+create table toy.rm_notes (tenant text not null, id text not null, notes bigint not null default 0, primary key (tenant, id));
+select platform.protect('toy.rm_totals');
+select platform.protect('toy.rm_notes');
+"""
+
+
+class Totals:
+    """A read model over two topics."""
+
+    name = "rm_totals"
+    service = "toy"
+    topics = ("toy.events", "toy.notes")
+    tables = ("rm_totals", "rm_notes")
+    broken = ""
+
+    def rows(self, record: Record) -> list[RowOperation]:
+        if self.broken and record.entity == self.broken:
+            raise ValueError("a bug in the projection")
+        if record.topic == "toy.notes":
+            return [
+                Upsert("rm_notes", {"tenant": record.tenant, "id": record.entity}, add={"notes": 1})
+            ]
+        body = msgspec.json.decode(record.body)
+        key = {"tenant": record.tenant, "id": record.entity}
+        if record.type == "Ended":
+            return [Delete("rm_totals", key)]
+        return [
+            Upsert(
+                "rm_totals", key,
+                values={"total": body["total"], "kind": record.type, "doc": {"seq": record.seq},
+                        "amount": Decimal(body["total"]) / 4},
+                add={"events": 1}, once={"first_at": record.at}, greatest={"last_at": record.at},
+            )
+        ]  # fmt: skip

@@ -43,9 +43,25 @@ RowOperation = Upsert | Delete
 class Projection(Protocol):
     """A read model. `rows` is pure: the same record gives the same operations."""
 
-    name: str                   # the read model's name, "rm_rfq_blotter": also the consumer group
-    service: str                # the PostgreSQL schema
+    name: str  # the read model's name, "rm_rfq_blotter": also the consumer group
+    service: str  # the PostgreSQL schema
     topics: tuple[str, ...]
     tables: tuple[str, ...]
 
     def rows(self, record: Record) -> Sequence[RowOperation]: ...
+
+
+def project(projection: Projection, *, bus: Any, store: Any, version: str = "1") -> Any:
+    """The consumer that keeps this read model (orion.platform.consume.Consumer): await its `run`, ask its `ready`."""
+    from orion.platform.project_run import projector  # it imports the words above
+
+    return projector(projection, bus=bus, store=store, version=version)
+
+
+def __getattr__(name: str) -> Any:
+    # `Projector` builds on consumers, which build on the words above.
+    if name == "Projector":
+        from orion.platform.projector import Projector
+
+        return Projector
+    raise AttributeError(name)

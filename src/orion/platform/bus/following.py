@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 
 from orion.platform.bus.port import Record
@@ -35,15 +35,19 @@ class Following:
 
     async def wait(self, topic: str, part: int, offset: int, timeout_s: float) -> bool:
         """See the port. Looks into memory only; what another process wrote is known a moment later."""
-        if self.ring.known(topic, part) > offset:
+        return await self.wait_any({(topic, part): offset}, timeout_s)
+
+    async def wait_any(self, positions: Mapping[tuple[str, int], int], timeout_s: float) -> bool:
+        """See the port."""
+        if self._is_beyond(positions):
             return True
         if timeout_s <= 0:
             return False
         loop = asyncio.get_running_loop()
         end = loop.time() + timeout_s
-        event = self.ring.listen((topic,))
+        event = self.ring.listen({topic for topic, _ in positions})
         try:
-            while self.ring.known(topic, part) <= offset:
+            while not self._is_beyond(positions):
                 left = end - loop.time()
                 if left <= 0:
                     return False
@@ -53,6 +57,10 @@ class Following:
             return True
         finally:
             self.ring.forget(event)
+
+    def _is_beyond(self, positions: Mapping[tuple[str, int], int]) -> bool:
+        known = self.ring.known
+        return any(known(topic, part) > at for (topic, part), at in positions.items())
 
     async def tail(
         self, topics: Sequence[str], *, since: int | None = None

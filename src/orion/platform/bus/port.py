@@ -7,7 +7,7 @@ Topics are named by their key in contracts/topics.toml ("rfq.lifecycle"); adapte
 from __future__ import annotations
 
 import zlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -53,6 +53,10 @@ class Bus(Protocol):
 
     async def wait(self, topic: str, part: int, offset: int, timeout_s: float) -> bool:
         """Blocks until a record at `offset` exists (True) or the time is over (False). A hint is enough: spurious True is allowed."""
+        ...
+
+    async def wait_any(self, positions: Mapping[tuple[str, int], int], timeout_s: float) -> bool:
+        """`wait` for several partitions at once: until one of them goes beyond its position."""
         ...
 
 

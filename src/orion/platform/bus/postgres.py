@@ -96,10 +96,10 @@ class PostgresBus(Following):
         )
         return rows[0][0]
 
-    async def wait(self, topic: str, part: int, offset: int, timeout_s: float) -> bool:
+    async def wait_any(self, positions: Mapping[tuple[str, int], int], timeout_s: float) -> bool:
         """See the port."""
         self._watch()
-        return await super().wait(topic, part, offset, timeout_s)
+        return await super().wait_any(positions, timeout_s)
 
     def _watch(self) -> None:
         if self._watching is None or self._watching.done():

@@ -295,7 +295,13 @@ class MemoryStore:
 
     @asynccontextmanager
     async def effect(
-        self, service: str, tenants: Sequence[str], advances: Sequence[Advance]
+        self,
+        service: str,
+        tenants: Sequence[str],
+        advances: Sequence[Advance],
+        *,
+        letters: Sequence[DeadLetter] = (),
+        settled: Sequence[DeadLetter] = (),
     ) -> AsyncIterator[Any]:
         """See the port. The session is None: effects of simulations live in memory."""
         self._look()
@@ -303,14 +309,20 @@ class MemoryStore:
         yield None
         self._look()
         self._check_advances(advances)
+        if any(self.dead[self._letter_name(x)].status != "requested" for x in settled):
+            raise CheckpointMoved("a letter was replayed by somebody else")
         for a in advances:
             self.checkpoints[a.consumer, a.topic, a.part] = a.end
+        for letter in letters:
+            self.dead.setdefault(self._letter_name(letter), letter)
+        for letter in settled:
+            name = self._letter_name(letter)
+            self.dead[name] = replace(self.dead[name], status="replayed")
 
     async def bury(self, letters: Sequence[DeadLetter], advances: Sequence[Advance]) -> None:
         """See the port."""
-        async with self.effect("bus", (), advances):
-            for letter in letters:
-                self.dead.setdefault(self._letter_name(letter), letter)
+        async with self.effect("bus", (), advances, letters=letters):
+            pass
 
     @staticmethod
     def _letter_name(letter: DeadLetter) -> tuple[str, str, str, int, int]:

@@ -259,9 +259,18 @@ class Store(Leases, Protocol):
     async def positions(self, consumer: str) -> dict[tuple[str, int], int]: ...
 
     def effect(
-        self, service: str, tenants: Sequence[str], advances: Sequence[Advance]
+        self,
+        service: str,
+        tenants: Sequence[str],
+        advances: Sequence[Advance],
+        *,
+        letters: Sequence[DeadLetter] = (),
+        settled: Sequence[DeadLetter] = (),
     ) -> AbstractAsyncContextManager[Sql]:
-        """A consumer's transaction: what is written in it and its positions, or neither. Raises CheckpointMoved."""
+        """A consumer's transaction: what is written in it, its positions, new dead letters and letters now replayed; or nothing
+        of all that. Raises CheckpointMoved (positions, or a letter that is not there to be replayed), Refused for data the
+        database does not take, Unavailable.
+        """
         ...
 
     async def bury(self, letters: Sequence[DeadLetter], advances: Sequence[Advance]) -> None: ...

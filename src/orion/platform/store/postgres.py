@@ -15,10 +15,20 @@ from orion.platform.bus.postgres import CHANNEL
 from orion.platform.bus.ring import Ring, ring_of
 from orion.platform.errors import Unavailable
 from orion.platform.store.columns import append_columns, put_columns
-from orion.platform.store.connection import GONE, PLAIN, WRITER, Door, Pool, connect, named
+from orion.platform.store.connection import (
+    GONE,
+    PLAIN,
+    WRITER,
+    Door,
+    Pool,
+    connect,
+    named,
+    sqlstate,
+)
 from orion.platform.store.port import (
     Advance,
     Batch,
+    CheckpointMoved,
     DeadLetter,
     Head,
     Holder,
@@ -279,19 +289,37 @@ class PostgresStore:
 
     @asynccontextmanager
     async def effect(
-        self, service: str, tenants: Sequence[str], advances: Sequence[Advance]
+        self,
+        service: str,
+        tenants: Sequence[str],
+        advances: Sequence[Advance],
+        *,
+        letters: Sequence[DeadLetter] = (),
+        settled: Sequence[DeadLetter] = (),
     ) -> AsyncIterator[Any]:
         """See the port."""
         async with self._pool.session() as sql:
             try:
                 async with sql.transaction():
                     await self._begin_effect(sql, tenants, advances)
+                    if settled and await self._settle(sql, settled) != len(settled):
+                        raise CheckpointMoved("a letter was replayed by somebody else")
                     yield sql
+                    if letters:
+                        await self._insert_letters(sql, letters)
             except asyncpg.PostgresError as error:
                 failure = named(error)
                 if isinstance(failure, OutcomeUnknown):
                     failure = Unavailable(f"the database went away: {error}")
-                raise (error if isinstance(failure, Refused) else failure) from error
+                # Only bad data is the record's own fault; anything else is worth another try.
+                is_data = sqlstate(error)[:2] in ("22", "23")
+                keep = isinstance(failure, Refused) and not is_data
+                raise (error if keep else failure) from error
+
+    async def _settle(self, sql: Any, letters: Sequence[DeadLetter]) -> int:
+        return await self._mark_in(
+            sql, letters, "status = 'replayed', replayed = now()", "status = 'requested'"
+        )
 
     @staticmethod
     async def _begin_effect(sql: Any, tenants: Sequence[str], advances: Sequence[Advance]) -> None:
@@ -362,16 +390,22 @@ class PostgresStore:
 
     async def _mark(self, letters: Sequence[DeadLetter], change: str, only: str, *more: str) -> int:
         async with self.effect("bus", [x.record.tenant for x in letters], ()) as sql:
-            answer = await sql.execute(
-                f"update bus.dead_letters d set {change}"  # noqa: S608
-                " from unnest($1::text[], $2::text[], $3::text[], $4::int[], $5::bigint[])"
-                " as k(tenant, consumer, topic, part, offs)"
-                " where d.tenant = k.tenant and d.consumer = k.consumer and d.topic = k.topic and d.part = k.part"
-                f" and d.offs = k.offs and {only}",
-                [x.record.tenant for x in letters], [x.consumer for x in letters],
-                [x.record.topic for x in letters], [x.record.part for x in letters],
-                [x.record.offset for x in letters], *more,
-            )  # fmt: skip
+            return await self._mark_in(sql, letters, change, only, *more)
+
+    @staticmethod
+    async def _mark_in(
+        sql: Any, letters: Sequence[DeadLetter], change: str, only: str, *more: str
+    ) -> int:
+        answer = await sql.execute(
+            f"update bus.dead_letters d set {change}"  # noqa: S608
+            " from unnest($1::text[], $2::text[], $3::text[], $4::int[], $5::bigint[])"
+            " as k(tenant, consumer, topic, part, offs)"
+            " where d.tenant = k.tenant and d.consumer = k.consumer and d.topic = k.topic"
+            f" and d.part = k.part and d.offs = k.offs and {only}",
+            [x.record.tenant for x in letters], [x.consumer for x in letters],
+            [x.record.topic for x in letters], [x.record.part for x in letters],
+            [x.record.offset for x in letters], *more,
+        )  # fmt: skip
         return int(answer.rpartition(" ")[2])
 
     async def close(self) -> None:

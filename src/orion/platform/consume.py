@@ -1,0 +1,347 @@
+"""Consumers: at-least-once in, exactly-once effect. The effect and the log position are one transaction.
+
+Up to 500 records or 20 ms go into one effect, over all partitions of the group. What fails is tried alone: an invalid record goes to the
+dead letters at once, any other failure is retried with growing pauses first, while the other partitions go on. A dead letter parks its
+entity: later records of it follow it there, and a replay brings them back in order through the same handler.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from orion.platform import telemetry
+from orion.platform.bus.port import Bus, Record
+from orion.platform.bus.topics import Topic, catalogue
+from orion.platform.errors import InvalidMessage, Unavailable
+from orion.platform.store.port import (
+    Advance,
+    CheckpointMoved,
+    DeadLetter,
+    DiskFull,
+    OutcomeUnknown,
+    Refused,
+    Sql,
+    Store,
+)
+
+Handle = Callable[[Sequence[Record], Sql], Awaitable[None]]
+INVALID = (InvalidMessage, msgspec.MsgspecError, Refused, UnicodeError)
+
+_APPLIED = telemetry.counter("orion_consumed_total", "Records applied", ("group", "topic"))
+_DEAD = telemetry.counter(
+    "orion_dead_letters_total", "Records that became dead letters", ("group",)
+)
+_OPEN = telemetry.gauge("orion_dead_letters_open", "Dead letters that wait", ("group",))
+_LAG = telemetry.gauge("orion_consumer_lag", "Records not yet applied", ("group", "topic"))
+_STOPPED = telemetry.gauge(
+    "orion_consumer_stopped", "1: stopped at its limit of dead letters", ("group",)
+)
+
+
+@dataclass(frozen=True)
+class ConsumerLimits:
+    """The named bounds of a consumer."""
+
+    batch: int = 500
+    pace_ms: float = 20.0
+    retries_s: tuple[float, ...] = (0.5, 1.0, 2.0, 5.0, 10.0)
+    dead_letters_per_tenant: int = 100  # open ones; beyond it the consumer stops and alerts
+    standby_s: float = 1.0  # after another copy was first
+    look_s: float = 1.0  # for replays, lag and the limit
+
+
+@dataclass(slots=True)
+class _Trouble:
+    """A partition whose next record fails: not before `until`."""
+
+    offset: int
+    attempts: int
+    until: float
+
+
+@dataclass
+class Consumer:
+    """One group over its topics. `run` works until cancelled; several copies may run, only one makes progress."""
+
+    group: str
+    service: str
+    topics: Sequence[str]
+    handle: Handle
+    bus: Bus
+    store: Store
+    version: str = "1"
+    limits: ConsumerLimits = field(default_factory=ConsumerLimits)
+    specs: Mapping[str, Topic] | None = None
+
+    def __post_init__(self) -> None:
+        self._cursor: dict[tuple[str, int], int] = {}
+        self._parked: dict[int, set[tuple[str, str, str]]] = {}  # part → (topic, tenant, entity)
+        self._trouble: dict[tuple[str, int], _Trouble] = {}
+        self._open_letters = 0
+        self._began = 0.0
+        self._looked = -1e9
+        self.stopped: str | None = None
+        self.caught_up = False
+
+    @property
+    def positions(self) -> Mapping[tuple[str, int], int]:
+        """The next offset of each partition; empty before they are read."""
+        return self._cursor
+
+    def ready(self) -> str | None:
+        """None, or why its effects are not up to date."""
+        if self.stopped:
+            return f"{self.group}: {self.stopped}"
+        return None if self.caught_up else f"{self.group}: catching up"
+
+    async def run(self) -> None:
+        """Consumes until cancelled."""
+        await self._patiently(self._load)
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                if loop.time() - self._looked > self.limits.look_s:
+                    self._looked = loop.time()
+                    await self._look()
+                if self.stopped:
+                    await asyncio.sleep(self.limits.look_s)
+                    continue
+                await self._round(loop)
+            except (CheckpointMoved, OutcomeUnknown):
+                # Another copy was first, or nobody knows: the position tells.
+                await asyncio.sleep(self.limits.standby_s)
+                await self._patiently(self._load)
+            except (Unavailable, DiskFull) as error:
+                telemetry.log.warning("consumer.waits", group=self.group, error=str(error))
+                await asyncio.sleep(0.5)
+                await self._patiently(self._load)
+
+    async def _round(self, loop: asyncio.AbstractEventLoop) -> None:
+        now = loop.time()
+        free = {h: at for h, at in self._cursor.items() if not self._is_blocked(h, now)}
+        patience = self.limits.look_s
+        for trouble in self._trouble.values():
+            patience = min(patience, max(trouble.until - now, 0.001))
+        if not await self.bus.wait_any(free, 0):
+            self.caught_up = not self._trouble
+            if not await self.bus.wait_any(free, patience):
+                return
+        left = self._began + self.limits.pace_ms / 1000 - loop.time()
+        if left > 0:
+            await asyncio.sleep(left)
+        self._began = loop.time()
+        records = await self._gather(free)
+        if records:
+            await self._apply(records)
+
+    def _is_blocked(self, head: tuple[str, int], now: float) -> bool:
+        trouble = self._trouble.get(head)
+        return trouble is not None and trouble.until > now
+
+    async def _gather(self, free: Mapping[tuple[str, int], int]) -> list[Record]:
+        """Up to a batch, fairly over the partitions, in order within each."""
+        behind = [h for h in free if await self.bus.wait_any({h: free[h]}, 0)]
+        records: list[Record] = []
+        share = max(self.limits.batch // max(len(behind), 1), 1)
+        for topic, part in behind:
+            single = (topic, part) in self._trouble
+            records += await self.bus.read(topic, part, free[topic, part], 1 if single else share)
+        return records
+
+    async def _apply(self, records: Sequence[Record]) -> None:
+        try:
+            await self._effect(records)
+        except (CheckpointMoved, OutcomeUnknown, Unavailable, DiskFull):
+            raise
+        except Exception as error:
+            if len(records) > 1:
+                for record in records:  # the one that fails alone is the one to blame
+                    head = (record.topic, record.part)
+                    if self._cursor[head] == record.offset and not self._is_blocked(
+                        head, asyncio.get_running_loop().time()
+                    ):
+                        await self._apply([record])
+                return
+            await self._failed(records[0], error)
+
+    async def _effect(self, records: Sequence[Record]) -> None:
+        good = [r for r in records if not self._is_parked(r)]
+        letters = [
+            self._letter(r, "an earlier event of this entity is a dead letter", "", 0, parked=True)
+            for r in records
+            if self._is_parked(r)
+        ]
+        ends: dict[tuple[str, int], int] = {}
+        for record in records:
+            ends[record.topic, record.part] = record.offset + 1
+        advances = [
+            Advance(self.group, t, p, self._cursor[t, p], end) for (t, p), end in ends.items()
+        ]
+        tenants = {r.tenant for r in records}
+        async with self.store.effect(
+            self.service, sorted(tenants), advances, letters=letters
+        ) as sql:
+            if good:
+                await self.handle(good, sql)
+        self._cursor.update(ends)
+        for head in ends:
+            self._trouble.pop(head, None)
+        for topic in {r.topic for r in good}:
+            _APPLIED.labels(self.group, topic).inc(sum(1 for r in good if r.topic == topic))
+        if letters:
+            await self._count_letters(len(letters))
+
+    async def _failed(self, record: Record, error: Exception) -> None:
+        head = (record.topic, record.part)
+        trouble = self._trouble.get(head)
+        attempts = 1 + (trouble.attempts if trouble and trouble.offset == record.offset else 0)
+        waits = self.limits.retries_s
+        if not isinstance(error, INVALID) and attempts <= len(waits):
+            until = asyncio.get_running_loop().time() + waits[attempts - 1]
+            self._trouble[head] = _Trouble(record.offset, attempts, until)
+            telemetry.log.warning(
+                "consumer.retries", group=self.group, topic=record.topic, part=record.part,
+                offset=record.offset, tenant=record.tenant, attempts=attempts, error=str(error),
+            )  # fmt: skip
+            return
+        trace = "".join(traceback.format_exception(error, limit=-6))
+        text = f"{type(error).__name__}: {error}"
+        letter = self._letter(record, text, trace, attempts, parked=False)
+        advance = Advance(self.group, record.topic, record.part, record.offset, record.offset + 1)
+        await self.store.bury([letter], [advance])
+        self._cursor[head] = record.offset + 1
+        self._trouble.pop(head, None)
+        self._parked.setdefault(record.part, set()).add(
+            (record.topic, record.tenant, record.entity)
+        )
+        telemetry.log.error(
+            "consumer.dead_letter", group=self.group, topic=record.topic, part=record.part,
+            offset=record.offset, tenant=record.tenant, entity=record.entity, error=text,
+        )  # fmt: skip
+        await self._count_letters(1)
+
+    def _letter(
+        self, record: Record, error: str, trace: str, attempts: int, *, parked: bool
+    ) -> DeadLetter:
+        return DeadLetter(self.group, record, error, trace, self.version, attempts, parked)
+
+    def _is_parked(self, record: Record) -> bool:
+        parked = self._parked.get(record.part)
+        return bool(parked) and (record.topic, record.tenant, record.entity) in parked
+
+    async def _count_letters(self, more: int) -> None:
+        _DEAD.labels(self.group).inc(more)
+        await self._check_limit(await self._letters())
+
+    # ---- what is looked at now and then
+
+    async def _look(self) -> None:
+        letters = await self._letters() if self._open_letters else []
+        if any(x.status == "requested" for x in letters):
+            await self._replay(letters)
+            letters = await self._letters()
+        await self._check_limit(letters)
+        for topic in self.topics:
+            ends = await self.bus.ends(topic)
+            lag = sum(max(end - self._cursor.get((topic, p), 0), 0) for p, end in ends.items())
+            _LAG.labels(self.group, topic).set(lag)
+
+    async def _letters(self) -> list[DeadLetter]:
+        letters = await self.store.letters(consumer=self.group, limit=100_000)
+        return [x for x in letters if x.status != "replayed"]
+
+    async def _check_limit(self, letters: Sequence[DeadLetter]) -> None:
+        self._open_letters = len(letters)
+        _OPEN.labels(self.group).set(len(letters))
+        tenants: dict[str, int] = {}
+        for letter in letters:
+            tenants[letter.record.tenant] = tenants.get(letter.record.tenant, 0) + 1
+        over = [t for t, n in tenants.items() if n >= self.limits.dead_letters_per_tenant]
+        was = self.stopped
+        self.stopped = (
+            f"{tenants[over[0]]} dead letters of tenant {over[0]} wait; replay them first"
+            if over
+            else None
+        )
+        _STOPPED.labels(self.group).set(1 if over else 0)
+        if self.stopped and not was:
+            telemetry.log.error("consumer.stopped", group=self.group, reason=self.stopped)
+
+    async def _replay(self, letters: Sequence[DeadLetter]) -> None:
+        """In log order per entity, each in a transaction of its own; an entity whose letter fails again stays parked."""
+        stuck: set[tuple[str, str, str]] = set()
+        for letter in letters:
+            record = letter.record
+            name = (record.topic, record.tenant, record.entity)
+            if name in stuck:
+                continue
+            if letter.status != "requested":
+                stuck.add(
+                    name
+                )  # an earlier letter was not asked for: the later ones would overtake it
+                continue
+            try:
+                async with self.store.effect(
+                    self.service, [record.tenant], (), settled=[letter]
+                ) as sql:
+                    await self.handle([record], sql)
+            except (CheckpointMoved, OutcomeUnknown, Unavailable, DiskFull):
+                raise
+            except Exception as error:
+                stuck.add(name)
+                await self.store.settle([letter], error=f"{type(error).__name__}: {error}")
+        await self._load_parked()
+
+    # ---- start
+
+    async def _load(self) -> None:
+        positions = await self.store.positions(self.group)
+        specs = self.specs if self.specs is not None else catalogue()
+        self._cursor = {
+            (topic, part): positions.get((topic, part), 0)
+            for topic in self.topics
+            for part in range(specs[topic].partitions)
+        }
+        for topic in self.topics:
+            await self.bus.ends(topic)
+        await self._load_parked()
+
+    async def _load_parked(self) -> None:
+        self._parked = {}
+        letters = await self._letters()
+        self._open_letters = len(letters)
+        for letter in letters:
+            record = letter.record
+            names = self._parked.setdefault(record.part, set())
+            names.add((record.topic, record.tenant, record.entity))
+
+    async def _patiently(self, step: Callable[[], Awaitable[Any]]) -> None:
+        while True:
+            with suppress(Unavailable):
+                await step()
+                return
+            await asyncio.sleep(0.25)
+
+
+async def consume(
+    *,
+    group: str,
+    service: str,
+    topics: Sequence[str],
+    handle: Handle,
+    bus: Bus,
+    store: Store,
+    version: str = "1",
+    limits: ConsumerLimits | None = None,
+) -> None:
+    """Consumes until cancelled: `handle(records, sql)` writes in the transaction that also moves the positions."""
+    await Consumer(
+        group, service, topics, handle, bus, store, version, limits or ConsumerLimits()
+    ).run()
