@@ -69,6 +69,7 @@ async def open_ports(process: str, settings: Settings) -> AsyncIterator[Ports]:
             verifier=_verifier(settings, clock, key, http),
             settings=settings,
             telemetry=None,
+            address=settings.rpc_address(process),
         )
 
 

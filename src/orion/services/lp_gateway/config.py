@@ -34,6 +34,9 @@ class Config:
     answers_per_second: int = option(
         2000, "Messages taken from one dealer in a second", min=1, max=100_000
     )
+    throttle_scale: float = option(
+        1.0, "Factor on dealers' requests per second", min=0.01, max=10_000.0
+    )
     roster_refresh_s: float = option(
         15.0, "How often the list of dealers is read again", min=0.5, max=3600.0
     )

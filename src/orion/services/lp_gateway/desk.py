@@ -40,7 +40,7 @@ class Desk:
     def connect(self, link: Link, requests_per_second: int) -> None:
         """A dealer said hello: it is told where it is and everything that is open for it."""
         now = self.clock.now()
-        self._meters[link.lp_id] = Meter(max(1, requests_per_second))
+        self._meters[link.lp_id] = Meter(max(1, int(requests_per_second * self.config.throttle_scale)))
         self.links.attach(link)
         welcome = lp_pb2.DealerWelcome(
             lp_id=link.lp_id, max_requests_per_second=requests_per_second, server_time_us=now
