@@ -16,8 +16,13 @@ async def served(make: Callable[[int], Any]) -> AsyncIterator[int]:
     """Serves `make(port)` on a free port of loopback and gives the port."""
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
+    try:
+        app = make(port)
+    except BaseException:
+        listener.close()
+        raise
     config = uvicorn.Config(
-        make(port), log_config=None, lifespan="off", http="httptools", ws="none", server_header=False,
+        app, log_config=None, lifespan="off", http="httptools", ws="none", server_header=False,
         date_header=False, access_log=False, timeout_graceful_shutdown=1,
     )
     server = uvicorn.Server(config)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import time
-from contextlib import AbstractAsyncContextManager, nullcontext
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from typing import Any
 from urllib.parse import unquote_to_bytes, urlsplit
 
@@ -28,6 +28,8 @@ MAX_TARGET_BYTES = 8 * 1024
 MAX_HEADER_BYTES = 16 * 1024
 MAX_HEADERS = 100
 BODY_TIMEOUT_S = 15.0
+DRAIN_BYTES = 1024 * 1024
+DRAIN_S = 1.0
 _LATENCY = telemetry.histogram("http_seconds", "Time to answer a request", ("method", "route"))
 _ANSWERS = telemetry.counter("http_answers", "Answers by route and status", ("route", "status"))
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"}
@@ -150,6 +152,8 @@ class _Exchange:
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
+            if message["status"] == 413:
+                await self._drain()
             self.started, self.status = True, message["status"]
             given = list(message.get("headers", []))
             names = {name.lower() for name, _ in given}
@@ -158,6 +162,15 @@ class _Exchange:
         elif self._is_head and message["type"] == "http.response.body":
             message = {**message, "body": b""}
         await self._send(message)
+
+    async def _drain(self) -> None:
+        # A connection that is closed while the client still sends is reset, and our answer lost with it:
+        # what is on its way is taken in and thrown away, within bounds.
+        taken = 0
+        with suppress(TimeoutError, ClientGone):
+            async with asyncio.timeout(DRAIN_S):
+                while not self._body_done and taken < DRAIN_BYTES:
+                    taken += len((await self.receive()).get("body", b""))
 
     async def answer(self, told: Answer) -> None:
         headers = [(k.lower().encode(), v.encode()) for k, v in told.headers]

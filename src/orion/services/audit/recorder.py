@@ -15,7 +15,15 @@ from orion.platform.clock import Clock
 from orion.platform.errors import CONTRACTS, Unavailable
 from orion.platform.store.port import Advance, CheckpointMoved, Database, OutcomeUnknown, Store
 from orion.services.audit import queries
-from orion.services.audit.chain import Head, Row, anchor_line, extended, genesis, line_digest, signed
+from orion.services.audit.chain import (
+    Head,
+    Row,
+    anchor_line,
+    extended,
+    genesis,
+    line_digest,
+    signed,
+)
 from orion.services.audit.config import Config
 from orion.services.audit.outside import AnchorFile
 

@@ -9,7 +9,15 @@ from typing import Any
 
 from orion.platform.store.port import Database, Sql
 from orion.services.audit import queries
-from orion.services.audit.chain import Anchor, Head, genesis, is_signed, line_digest, read_anchor, row_hash
+from orion.services.audit.chain import (
+    Anchor,
+    Head,
+    genesis,
+    is_signed,
+    line_digest,
+    read_anchor,
+    row_hash,
+)
 from orion.services.audit.outside import AnchorFile, read_key
 from orion.services.audit.recorder import topics
 
@@ -167,7 +175,7 @@ async def _log(report: Report, database: Database, chain: Chain, head: Head | No
     if upto > log_next:
         report.wrong(f"{_name(chain)}: {upto} rows recorded, the log gave out only {log_next}")
     if first is None:
-        if 0 < upto and log_next:
+        if upto > 0 and log_next:
             report.notes.append(f"{_name(chain)}: the log keeps nothing to compare with")
         return
     offset = first

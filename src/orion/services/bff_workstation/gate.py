@@ -12,7 +12,7 @@ import msgspec
 from litestar import Request
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
-from litestar.params import Parameter
+from litestar.params import HeaderParameter
 
 from orion.core.permissions import Permission, permissions_of
 from orion.platform.caller import Caller
@@ -30,8 +30,8 @@ Authenticate = Callable[[ASGIConnection[Any, Any, Any, Any]], Awaitable[Caller]]
 KEY = re.compile(r"^[A-Za-z0-9_-]{8,128}" + END)
 IdempotencyKey = Annotated[
     str,
-    Parameter(
-        header="Idempotency-Key",
+    HeaderParameter(
+        name="Idempotency-Key",
         pattern=r"^[A-Za-z0-9_-]{8,128}" + END,
         description="The same key and body give the same outcome, however often they are sent",
     ),

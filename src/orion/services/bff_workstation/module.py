@@ -28,7 +28,8 @@ def build(ports: Ports, config: Config) -> Module:
         links=Links(ports.directory, config),
         about=About(
             clock=ports.clock, environment=settings.platform.env, profile=settings.platform.profile,
-            build=BUILD, session_idle_seconds=settings.platform.session_idle_seconds, tenant_names={},
+            build=BUILD, session_idle_seconds=settings.platform.session_idle_seconds,
+            tenant_names=dict(n.split("=", 1) for n in config.tenant_names if "=" in n),
         ),
         readiness=Readiness(ports.directory, PROBED, config.ready_timeout_ms / 1000),
         sources=metrics.Sources(settings.run_dir),

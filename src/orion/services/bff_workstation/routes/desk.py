@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 import msgspec
 from litestar import Response, delete, get, post, put
-from litestar.params import Parameter
+from litestar.di import NamedDependency as Given
+from litestar.params import JSONBody, PathParameter, QueryParameter
 from msgspec import UNSET
 
 from orion.core.permissions import Permission as P
@@ -18,23 +19,23 @@ from orion.services.bff_workstation.gate import SIGNED_IN, IdempotencyKey
 from orion.services.bff_workstation.links import Links
 from orion.wire.stubs import notifications_pb2, workspace_pb2
 
-ListPath = Annotated[str, Parameter(description="The list's id", min_length=1, max_length=64)]
+ListPath = Annotated[str, PathParameter(description="The list's id", min_length=1, max_length=64)]
 Version = Annotated[
-    int, Parameter(query="version", ge=1, le=2**31 - 1, description="The version you read")
+    int | None, QueryParameter(name="version", ge=1, le=2**31 - 1, description="The version you read")
 ]
 PREFERENCES_LIMIT = Config().preferences_limit_bytes
 LAST = 2**32 - 1    # position of a list that shall come last
 
 
 @get("/me", permission=SIGNED_IN, operation_id="getMe", tags=["You"], summary="Who you are and what you may")
-async def get_me(caller: Caller, links: Links, about: profile.About) -> shapes.Me:
+async def get_me(caller: Given[Caller], links: Given[Links], about: Given[profile.About]) -> shapes.Me:
     """The verified user of this session or token."""
     return await profile.me(caller, links, about)
 
 
 @get("/preferences", permission=P.PREFERENCES_WRITE, operation_id="getPreferences", tags=["You"],
      summary="Your screen's settings")
-async def get_preferences(caller: Caller, links: Links) -> Response[dict[str, Any]]:
+async def get_preferences(caller: Given[Caller], links: Given[Links]) -> Response[dict[str, Any]]:
     """Version 0: nothing was saved yet."""
     found = await links.ask(caller, "workspace", "GetPreferences", workspace_pb2.GetPreferencesRequest())
     return _preferences(found)
@@ -42,7 +43,7 @@ async def get_preferences(caller: Caller, links: Links) -> Response[dict[str, An
 
 @put("/preferences", permission=P.PREFERENCES_WRITE, operation_id="putPreferences", tags=["You"],
      summary="Save your screen's settings", request_max_body_size=PREFERENCES_LIMIT)
-async def put_preferences(data: dict[str, Any], caller: Caller, links: Links) -> Response[dict[str, Any]]:
+async def put_preferences(data: JSONBody[dict[str, Any]], caller: Given[Caller], links: Given[Links]) -> Response[dict[str, Any]]:
     """`version` is the one you read; when it was changed meanwhile the answer is 409 API-111."""
     version = data.pop("version", None)
     if not isinstance(version, int) or isinstance(version, bool) or not 0 <= version < 2**31:
@@ -60,7 +61,7 @@ def _preferences(found: workspace_pb2.Preferences) -> Response[dict[str, Any]]:
 
 @get("/watchlists", permission=P.WATCHLIST_WRITE, operation_id="listWatchlists", tags=["You"],
      summary="Your watchlists")
-async def list_watchlists(caller: Caller, links: Links) -> shapes.WatchlistList:
+async def list_watchlists(caller: Given[Caller], links: Given[Links]) -> shapes.WatchlistList:
     """The first look gives you the house's lists, yours from then on."""
     found = await links.ask(caller, "workspace", "ListWatchlists", workspace_pb2.ListWatchlistsRequest())
     return shapes.WatchlistList(items=[render.watchlist(w) for w in found.items])
@@ -69,7 +70,7 @@ async def list_watchlists(caller: Caller, links: Links) -> shapes.WatchlistList:
 @post("/watchlists", permission=P.WATCHLIST_WRITE, is_command=True, operation_id="createWatchlist",
       tags=["You"], summary="Make a watchlist")
 async def create_watchlist(
-    data: shapes.CreateWatchlist, key: IdempotencyKey, caller: Caller, links: Links
+    data: JSONBody[shapes.CreateWatchlist], key: IdempotencyKey, caller: Given[Caller], links: Given[Links]
 ) -> shapes.Watchlist:
     """At most 50 lists of 200 instruments."""
     position = LAST if data.position is UNSET else data.position
@@ -83,7 +84,7 @@ async def create_watchlist(
 @put("/watchlists/{watchlist_id:str}", permission=P.WATCHLIST_WRITE, operation_id="putWatchlist",
      tags=["You"], summary="Change a watchlist")
 async def put_watchlist(
-    watchlist_id: ListPath, data: shapes.ChangeWatchlist, caller: Caller, links: Links
+    watchlist_id: ListPath, data: JSONBody[shapes.ChangeWatchlist], caller: Given[Caller], links: Given[Links]
 ) -> shapes.Watchlist:
     """Replaces the whole list when `version` is still the newest."""
     asked = workspace_pb2.Watchlist(
@@ -97,7 +98,7 @@ async def put_watchlist(
 @delete("/watchlists/{watchlist_id:str}", permission=P.WATCHLIST_WRITE, operation_id="deleteWatchlist",
         tags=["You"], summary="Throw a watchlist away")
 async def delete_watchlist(
-    watchlist_id: ListPath, caller: Caller, links: Links, version: Version | None = None
+    watchlist_id: ListPath, caller: Given[Caller], links: Given[Links], version: Version = None
 ) -> None:
     """Without `version` whatever is there goes."""
     request = workspace_pb2.DeleteWatchlistRequest(watchlist_id=watchlist_id, version=version or 0)
@@ -107,8 +108,8 @@ async def delete_watchlist(
 @get("/notifications", permission=P.NOTIFICATION_READ, operation_id="listNotifications", tags=["You"],
      summary="What you should know")
 async def list_notifications(
-    caller: Caller, links: Links,
-    limit: Annotated[int, Parameter(query="limit", ge=1, le=200)] = 50,
+    caller: Given[Caller], links: Given[Links],
+    limit: Annotated[int, QueryParameter(name="limit", ge=1, le=200)] = 50,
 ) -> shapes.NotificationList:
     """Your own, newest first."""
     request = notifications_pb2.ListNotificationsRequest(limit=limit)
@@ -118,7 +119,7 @@ async def list_notifications(
 
 @post("/notifications/read", permission=P.NOTIFICATION_READ, status_code=200,
       operation_id="markNotificationsRead", tags=["You"], summary="I have read these")
-async def mark_read(data: shapes.MarkRead, caller: Caller, links: Links) -> shapes.Marked:
+async def mark_read(data: JSONBody[shapes.MarkRead], caller: Given[Caller], links: Given[Links]) -> shapes.Marked:
     """Ids that are not yours or read already do nothing."""
     request = notifications_pb2.MarkReadRequest(notification_ids=data.notification_ids)
     done = await links.tell(caller, "notifications", "MarkRead", request)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 
 from orion.platform.http.problems import invalid
 from orion.services.bff_workstation.render import SIDE_NUMBERS, micros_of
@@ -17,13 +17,13 @@ CURSOR = r"^[A-Za-z0-9_=.~-]{1,512}" + END
 
 
 def _text(name: str, pattern: str, about: str) -> Any:
-    return Parameter(query=name, pattern=pattern, max_length=512, description=about, required=False)
+    return QueryParameter(name=name, pattern=pattern, max_length=512, description=about, required=False)
 
 
-OneInstrument = Annotated[str, Parameter(query="instrumentId", pattern=NAME, max_length=32)]
+OneInstrument = Annotated[str, QueryParameter(name="instrumentId", pattern=NAME, max_length=32)]
 Instruments = Annotated[
     list[str] | None,
-    Parameter(query="instrumentId", max_items=200, description="Repeat for several", required=False),
+    QueryParameter(name="instrumentId", max_items=200, description="Repeat for several", required=False),
 ]
 Lp = Annotated[str | None, _text("lpId", NAME, "The dealer that was dealt with")]
 Requester = Annotated[str | None, _text("requester", USER, "For example trader@alpha")]
@@ -38,17 +38,17 @@ From = Annotated[str | None, _text("from", ISO_TIME, "Not older than this (ISO 8
 To = Annotated[str | None, _text("to", ISO_TIME, "Older than this (ISO 8601, UTC)")]
 Free = Annotated[
     str | None,
-    Parameter(
-        query="q", min_length=1, max_length=80, pattern=r"^[^\x00-\x1f\x7f]+" + END, required=False,
+    QueryParameter(
+        name="q", min_length=1, max_length=80, pattern=r"^[^\x00-\x1f\x7f]+" + END, required=False,
         description="Free text over ids, instrument and requester",
     ),
 ]
-OneSide = Annotated[Side | None, Parameter(query="side", required=False)]
+OneSide = Annotated[Side | None, QueryParameter(name="side", required=False)]
 Statuses = Annotated[
     list[RfqStatus] | None,
-    Parameter(query="status", max_items=9, description="Repeat for several", required=False),
+    QueryParameter(name="status", max_items=9, description="Repeat for several", required=False),
 ]
-Limit = Annotated[int, Parameter(query="limit", ge=1, le=200, description="Rows of a page")]
+Limit = Annotated[int, QueryParameter(name="limit", ge=1, le=200, description="Rows of a page")]
 Cursor = Annotated[
     str | None, _text("cursor", CURSOR, "`nextCursor` of the page before; same filters as there")
 ]

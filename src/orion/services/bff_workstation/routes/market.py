@@ -6,7 +6,8 @@ import asyncio
 from typing import Annotated
 
 from litestar import get
-from litestar.params import Parameter
+from litestar.di import NamedDependency as Given
+from litestar.params import QueryParameter
 
 from orion.core.permissions import Permission as P
 from orion.platform.caller import Caller
@@ -15,12 +16,12 @@ from orion.services.bff_workstation.links import Links
 from orion.services.bff_workstation.routes.filters import Instruments, OneInstrument, instruments_of
 from orion.wire.stubs import marketdata_pb2, reference_pb2, rfq_pb2
 
-Minutes = Annotated[int, Parameter(query="minutes", ge=1, le=1440, description="How far back")]
+Minutes = Annotated[int, QueryParameter(name="minutes", ge=1, le=1440, description="How far back")]
 
 
 @get("/instruments", permission=P.REFERENCE_READ, operation_id="listInstruments", tags=["Market"],
      summary="Instruments that you may see")
-async def list_instruments(caller: Caller, links: Links) -> shapes.InstrumentList:
+async def list_instruments(caller: Given[Caller], links: Given[Links]) -> shapes.InstrumentList:
     """Those of your entitlements; others are not shown."""
     request = reference_pb2.ListInstrumentsRequest()
     found = await links.ask(caller, "reference", "ListInstruments", request)
@@ -31,7 +32,7 @@ async def list_instruments(caller: Caller, links: Links) -> shapes.InstrumentLis
 
 @get("/dealers", permission=P.DEALERS_READ, operation_id="listDealers", tags=["Market"],
      summary="Dealers, and how they answered")
-async def list_dealers(caller: Caller, links: Links) -> shapes.DealerList:
+async def list_dealers(caller: Given[Caller], links: Given[Links]) -> shapes.DealerList:
     """Reference data of the dealers with the scorecard of your own tenant's RFQs."""
     known, scored = await asyncio.gather(
         links.ask(caller, "reference", "ListDealers", reference_pb2.ListDealersRequest()),
@@ -46,7 +47,7 @@ async def list_dealers(caller: Caller, links: Links) -> shapes.DealerList:
 
 @get("/market/snapshot", permission=P.MARKET_READ, operation_id="getSnapshot", tags=["Market"],
      summary="Newest prices")
-async def get_snapshot(caller: Caller, links: Links, instrument_id: Instruments = None) -> shapes.TickList:
+async def get_snapshot(caller: Given[Caller], links: Given[Links], instrument_id: Instruments = None) -> shapes.TickList:
     """Of the named instruments, or of all that you may see."""
     request = marketdata_pb2.SnapshotRequest(instrument_ids=instruments_of(instrument_id))
     found = await links.ask(caller, "marketdata_projection", "GetSnapshot", request)
@@ -58,7 +59,7 @@ async def get_snapshot(caller: Caller, links: Links, instrument_id: Instruments 
 @get("/market/history", permission=P.MARKET_READ, operation_id="getHistory", tags=["Market"],
      summary="Bars of five seconds")
 async def get_history(
-    caller: Caller, links: Links, instrument_id: OneInstrument, minutes: Minutes = 30
+    caller: Given[Caller], links: Given[Links], instrument_id: OneInstrument, minutes: Minutes = 30
 ) -> shapes.BarList:
     """Mid and spread of one instrument, oldest first."""
     request = marketdata_pb2.HistoryRequest(instrument_id=instrument_id, minutes=minutes)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Annotated
 
 from litestar import get, post
+from litestar.di import NamedDependency as Given
 from litestar.di import Provide
-from litestar.params import Parameter
+from litestar.params import JSONBody, PathParameter
 from msgspec import UNSET
 
 from orion.core.permissions import Permission as P
@@ -17,7 +18,7 @@ from orion.services.bff_workstation.links import Links
 from orion.services.bff_workstation.routes.filters import page_of, rfq_filter
 from orion.wire.stubs import common_pb2, rfq_pb2
 
-RfqPath = Annotated[str, Parameter(description="The RFQ's id", min_length=1, max_length=64)]
+RfqPath = Annotated[str, PathParameter(description="The RFQ's id", min_length=1, max_length=64)]
 READ = (P.RFQ_READ_OWN, P.RFQ_READ_DESK, P.RFQ_READ_TENANT)
 LISTED = {
     "page": Provide(page_of, sync_to_thread=False),
@@ -27,7 +28,7 @@ LISTED = {
 
 @post("/rfqs", permission=P.RFQ_CREATE, is_command=True, operation_id="createRfq", tags=["RFQ"],
       summary="Ask dealers for a price")
-async def create_rfq(data: shapes.CreateRfq, key: IdempotencyKey, caller: Caller, links: Links) -> shapes.Rfq:
+async def create_rfq(data: JSONBody[shapes.CreateRfq], key: IdempotencyKey, caller: Given[Caller], links: Given[Links]) -> shapes.Rfq:
     """Checks limits and entitlements, then asks the dealers that fit. A refused RFQ is recorded and answered with 422."""
     optional = {
         name: value
@@ -44,7 +45,7 @@ async def create_rfq(data: shapes.CreateRfq, key: IdempotencyKey, caller: Caller
 
 @get("/rfqs", permission=READ, dependencies=LISTED, operation_id="listRfqs", tags=["RFQ"],
      summary="RFQs that you may see")
-async def list_rfqs(page: common_pb2.Page, wanted: rfq_pb2.RFQFilter, caller: Caller, links: Links) -> shapes.RfqList:
+async def list_rfqs(page: Given[common_pb2.Page], wanted: Given[rfq_pb2.RFQFilter], caller: Given[Caller], links: Given[Links]) -> shapes.RfqList:
     """A projection: `asOf` says how fresh it is. Newest first."""
     request = rfq_pb2.ListRFQsRequest(filter=wanted, page=page)
     found = await links.ask(caller, "rfq", "ListRFQs", request)
@@ -55,7 +56,7 @@ async def list_rfqs(page: common_pb2.Page, wanted: rfq_pb2.RFQFilter, caller: Ca
 
 
 @get("/rfqs/{rfq_id:str}", permission=READ, operation_id="getRfq", tags=["RFQ"], summary="One RFQ with its quotes")
-async def get_rfq(rfq_id: RfqPath, caller: Caller, links: Links) -> shapes.Rfq:
+async def get_rfq(rfq_id: RfqPath, caller: Given[Caller], links: Given[Links]) -> shapes.Rfq:
     """Answered by the owner: shows what you just wrote."""
     request = rfq_pb2.GetRFQRequest(rfq_id=rfq_id)
     return render.rfq(await links.ask(caller, "rfq", "GetRFQ", request))
@@ -64,7 +65,7 @@ async def get_rfq(rfq_id: RfqPath, caller: Caller, links: Links) -> shapes.Rfq:
 @post("/rfqs/{rfq_id:str}/accept", permission=P.RFQ_ACCEPT, is_command=True, status_code=200,
       operation_id="acceptQuote", tags=["RFQ"], summary="Deal on a quote")
 async def accept_quote(
-    rfq_id: RfqPath, data: shapes.AcceptQuote, key: IdempotencyKey, caller: Caller, links: Links
+    rfq_id: RfqPath, data: JSONBody[shapes.AcceptQuote], key: IdempotencyKey, caller: Given[Caller], links: Given[Links]
 ) -> shapes.Rfq:
     """Only the requester may. The answer carries `tradeId`; with a last look the status is ACCEPTED until the dealer answers."""
     request = rfq_pb2.AcceptQuoteRequest(
@@ -78,7 +79,7 @@ async def accept_quote(
 @post("/rfqs/{rfq_id:str}/cancel", permission=P.RFQ_CANCEL, is_command=True, status_code=200,
       operation_id="cancelRfq", tags=["RFQ"], summary="Take an RFQ back")
 async def cancel_rfq(
-    rfq_id: RfqPath, data: shapes.CancelRfq, key: IdempotencyKey, caller: Caller, links: Links
+    rfq_id: RfqPath, data: JSONBody[shapes.CancelRfq], key: IdempotencyKey, caller: Given[Caller], links: Given[Links]
 ) -> shapes.Rfq:
     """Only the requester may, and only while it is open."""
     request = rfq_pb2.CancelRFQRequest(

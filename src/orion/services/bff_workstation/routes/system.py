@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 from litestar import MediaType, Request, Response, get
+from litestar.di import NamedDependency as Given
 
 from orion.core.permissions import Permission as P
 from orion.platform.errors import CONTRACTS, Coded
@@ -22,7 +23,7 @@ async def healthz() -> shapes.Health:
 
 
 @get(["/readyz", "/api/v1/readyz"], permission=PUBLIC, operation_id=None, tags=["System"], summary="Ready")
-async def readyz(readiness: Readiness) -> Response[shapes.Health]:
+async def readyz(readiness: Given[Readiness]) -> Response[shapes.Health]:
     """Every service answers, or 503 with the names of those that do not."""
     missing = await readiness.missing()
     if missing:
@@ -49,7 +50,7 @@ async def asyncapi_json() -> Response[dict[str, Any]]:
 
 
 @get("/metrics", permission=P.OPERATIONS_READ, include_in_schema=False, media_type=MediaType.TEXT)
-async def all_metrics(sources: metrics.Sources) -> Response[bytes]:
+async def all_metrics(sources: Given[metrics.Sources]) -> Response[bytes]:
     """Prometheus metrics of all processes, each sample labelled with its process."""
     return Response(await metrics.gathered(sources), media_type="text/plain; version=0.0.4; charset=utf-8")
 
