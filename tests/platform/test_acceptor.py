@@ -18,8 +18,9 @@ import pytest
 
 from orion.platform.acceptor import Acceptor, by_path, listen
 from orion.platform.datadir import StartError
+from orion.platform.descriptors import Receiver, Sender, give_away
 from orion.platform.errors import Coded
-from orion.platform.handoff import Receiver, Sender, give_away, serve_asgi, serve_stream
+from orion.platform.handoff import serve_asgi, serve_stream
 from orion.platform.push import Peer, PushServer
 
 Answer = tuple[int, dict[str, str], bytes]
@@ -71,7 +72,7 @@ async def door(folder: Path, **limits: Any) -> AsyncIterator[int]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     targets = {name: Sender(folder / f"{name}.http.sock") for name in ("bff", "edge")}
-    acceptor = Acceptor(listen("loopback", port), targets, by_path("edge", "bff"), **limits)
+    acceptor = Acceptor(listen("loopback", port), targets, by_path("edge", "bff", "oidc"), **limits)
     acceptor.start()
     try:
         yield port
@@ -190,12 +191,14 @@ async def test_a_websocket_with_frames_behind_its_handshake(folder: Path) -> Non
         writer.close()
 
 
-async def test_only_the_stream_goes_to_the_edge(folder: Path) -> None:
-    route = by_path("edge", "bff")
+def test_only_the_stream_goes_to_the_edge() -> None:
+    route = by_path("edge", "bff", "oidc")
     assert route(b"/api/v1/stream") == "edge"
     assert route(b"/api/v1/stream?since=4") == "edge"
     for other in (b"/", b"/api/v1/streams", b"/api/v1/stream/x", b"/x?/api/v1/stream"):
         assert route(other) == "bff"
+    assert route(b"/oidc/jwks") == route(b"/oidc?x") == "oidc"
+    assert route(b"/oidcs") == "bff"
 
 
 @pytest.mark.parametrize(

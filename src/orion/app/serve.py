@@ -84,7 +84,10 @@ def _doors(settings: Settings, modules: Sequence[Module]) -> list[Callable[[], A
     doors: list[Callable[[], Awaitable[None]]] = []
     app = front(modules)
     if app is not None:
-        doors.append(lambda: serve_asgi(settings.door("web"), app))
+        # Alone in a process, the identity provider has a door of its own.
+        web = any(module.name == "bff_workstation" for module in modules)
+        path = settings.door("web" if web else "oidc")
+        doors.append(lambda: serve_asgi(path, app))
     for stream in (module.stream for module in modules if module.stream is not None):
         doors.append(partial(serve_stream, settings.door("stream"), stream))
     return doors

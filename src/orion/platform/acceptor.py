@@ -19,8 +19,8 @@ import psutil
 
 from orion.platform import telemetry
 from orion.platform.datadir import StartError
+from orion.platform.descriptors import Gone, Sender
 from orion.platform.errors import catalogue
-from orion.platform.handoff import Gone, Sender
 from orion.platform.ids import new_uuid
 
 HEAD_BYTES = 8 * 1024
@@ -44,13 +44,16 @@ _accepted = telemetry.counter(
 Route = Callable[[bytes], str]
 
 
-def by_path(stream: str, rest: str) -> Route:
-    """Which target a request's path belongs to: the market stream to the edge, all else to the
-    BFF.
+def by_path(stream: str, web: str, sign_in: str) -> Route:
+    """Which target a request's path belongs to: the market stream to the edge, the sign-in
+    provider where it runs, all else to the BFF.
     """
 
     def route(target: bytes) -> str:
-        return stream if target.split(b"?", 1)[0] == b"/api/v1/stream" else rest
+        path = target.split(b"?", 1)[0]
+        if path == b"/api/v1/stream":
+            return stream
+        return sign_in if path == b"/oidc" or path.startswith(b"/oidc/") else web
 
     return route
 

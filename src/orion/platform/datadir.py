@@ -21,6 +21,8 @@ PRIVATE = 0o700
 class StartError(Exception):
     """The platform cannot start; the text is a sentence that says what to do."""
 
+    exit_code = 1
+
 
 def explain(error: OSError, what: str) -> StartError:
     """What an error of the operating system means to the person who starts the platform."""

@@ -26,8 +26,10 @@ _tracer: trace.Tracer | None = None
 LATENCY_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 
-def configure(process: str, level: str = "info", otlp_endpoint: str = "") -> None:
-    """Sets this process's logging and tracing up. Call once, first."""
+def configure(
+    process: str, level: str = "info", otlp_endpoint: str = "", file: Any = None
+) -> None:
+    """Sets this process's logging (to `file`, else stderr) and tracing up. Call once, first."""
     numeric = getattr(logging, level.upper())
     structlog.configure(
         processors=[
@@ -39,7 +41,7 @@ def configure(process: str, level: str = "info", otlp_endpoint: str = "") -> Non
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(numeric),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(file=file or sys.stderr),
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(process=process)

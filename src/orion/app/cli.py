@@ -1,0 +1,197 @@
+"""The command line. Every verb ends with 0, or with a sentence on stderr and another code: 1
+failed, 2 not there or used wrongly, 78 configuration.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated, Any, NoReturn, TypeVar
+
+import typer
+from rich.console import Console
+
+from orion.platform.config import ConfigError, Settings
+from orion.platform.datadir import StartError, explain
+from orion.platform.errors import Coded
+from orion.platform.supervise import EX_CONFIG
+
+FAILED, NOT_THERE, INTERRUPTED = 1, 2, 130
+
+
+app = typer.Typer(
+    name="orion",
+    help="Orion: from tick to trade.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+user_verbs = typer.Typer(help="Users of the running platform.", no_args_is_help=True)
+audit_verbs = typer.Typer(help="The audit trail.", no_args_is_help=True)
+dlq_verbs = typer.Typer(help="Dead letters.", no_args_is_help=True)
+app.add_typer(user_verbs, name="user")
+app.add_typer(audit_verbs, name="audit")
+app.add_typer(dlq_verbs, name="dlq")
+
+errors = Console(stderr=True, highlight=False)
+
+DataDir = Annotated[
+    Path | None, typer.Option("--data-dir", help="Where data, secrets and logs lie.")
+]
+
+
+def fail(text: str, code: int = FAILED) -> NoReturn:
+    """Ends the program with a sentence."""
+    errors.print(text, markup=False, style="red" if code == FAILED else "")
+    raise SystemExit(code)
+
+
+T = TypeVar("T")
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Runs a verb; what is wrong comes out as a sentence."""
+    import uvloop
+
+    try:
+        return uvloop.run(work)
+    except ConfigError as error:
+        fail(str(error), EX_CONFIG)
+    except StartError as error:
+        fail(str(error), error.exit_code)
+    except Coded as error:
+        fail(str(error))
+    except OSError as error:
+        fail(str(explain(error, str(error.filename or "a file"))))
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        fail("Stopped before it was done.", INTERRUPTED)
+
+
+def settings_with(**flags: Any) -> Settings:
+    """The settings of this call. Ends the program when they cannot be used."""
+    try:
+        return Settings(flags=flags)
+    except ConfigError as error:
+        fail(str(error), EX_CONFIG)
+
+
+@app.command()
+def up(
+    port: Annotated[
+        int | None, typer.Option(help="The one public port: REST, WebSocket and the web. [8080]")
+    ] = None,
+    data_dir: DataDir = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of simulated prices and dealers.")] = None,
+    scenario: Annotated[str | None, typer.Option(help="Market scenario of the simulator.")] = None,
+    replay: Annotated[
+        Path | None, typer.Option(help="A recorded file whose quotes are replayed.")
+    ] = None,
+    speed: Annotated[str | None, typer.Option(help="Replay speed: 0.2, 1, 5 … or max.")] = None,
+    once: Annotated[
+        bool, typer.Option("--once", help="Replay the file once instead of looping.")
+    ] = False,
+    processes: Annotated[
+        str | None, typer.Option(help="Grouping: a number, or per-service. [default]")
+    ] = None,
+) -> None:
+    """Start everything in the foreground; Ctrl-C stops it."""
+    from orion.app.up import up as run_platform
+
+    settings = settings_with(
+        port=port,
+        data_dir=data_dir,
+        seed=seed,
+        scenario=scenario,
+        replay=replay.expanduser().absolute() if replay else None,
+        speed=speed,
+        once=once or None,
+        processes=processes,
+    )
+    run(run_platform(settings, Console()))
+
+
+@app.command()
+def serve(
+    roles: Annotated[list[str], typer.Argument(help="Services to run in this process.")],
+    process: Annotated[
+        str, typer.Option(help="The process's name: of its sockets and its log.")
+    ] = "",
+) -> None:
+    """Run some services in this process, beside a database and the others that already run."""
+    from orion.app.modules import MODULES
+    from orion.app.serve import notify_parent
+    from orion.app.serve import serve as run_services
+
+    unknown = [role for role in roles if role not in MODULES]
+    if unknown:
+        fail(f"There is no service {', '.join(unknown)}. Known: {', '.join(MODULES)}.", NOT_THERE)
+    settings = settings_with()
+    run(run_services(process or roles[0], roles, settings, notify_parent))
+
+
+@app.command()
+def migrate(data_dir: DataDir = None) -> None:
+    """Bring the database to this version's tables."""
+    from orion.app.operate import migrate_database
+
+    applied = run(migrate_database(settings_with(data_dir=data_dir)))
+    print("\n".join(f"applied {name}" for name in applied) or "The database is up to date.")
+
+
+@app.command()
+def token(
+    user: Annotated[str, typer.Argument(help="Such as trader@alpha.")], data_dir: DataDir = None
+) -> None:
+    """Print a bearer token for scripts, from the running platform."""
+    from orion.app.operate import token as mint
+
+    print(run(mint(settings_with(data_dir=data_dir), user)))
+
+
+@user_verbs.command("disable")
+def user_disable(
+    user: Annotated[str, typer.Argument(help="Such as trader@alpha.")], data_dir: DataDir = None
+) -> None:
+    """End a user's sessions and refuse new ones."""
+    from orion.app.operate import set_user
+
+    run(set_user(settings_with(data_dir=data_dir), user, disabled=True))
+    print(f"{user} is disabled.")
+
+
+@user_verbs.command("enable")
+def user_enable(
+    user: Annotated[str, typer.Argument(help="Such as trader@alpha.")], data_dir: DataDir = None
+) -> None:
+    """Let a disabled user sign in again."""
+    from orion.app.operate import set_user
+
+    run(set_user(settings_with(data_dir=data_dir), user, disabled=False))
+    print(f"{user} may sign in again.")
+
+
+@audit_verbs.command("verify")
+def audit_verify(data_dir: DataDir = None) -> None:
+    """Compare audit rows, their chains, the anchors and the log."""
+    from orion.app.operate import audit_verify as check
+
+    summary, violations, notes = run(check(settings_with(data_dir=data_dir)))
+    for note in notes:
+        print(f"note: {note}")
+    for violation in violations:
+        print(f"VIOLATION: {violation}")
+    print(f"Checked {summary}: {len(violations)} violations.")
+    if violations:
+        raise SystemExit(FAILED)
+
+
+def main() -> None:
+    """The entry point."""
+    app()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,90 @@
+"""The verbs that speak with the running platform, or look into its data."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from types import ModuleType
+
+from orion.app.profiles import SERVICE_KEY, addresses, secrets
+from orion.app.running import database_of, settings_of_running
+from orion.platform.auth import ServiceTokens
+from orion.platform.clock import SystemClock
+from orion.platform.config import Settings
+from orion.platform.datadir import StartError
+from orion.platform.rpc import Directory, rpc_errors
+from orion.wire.stubs import identity_pb2, identity_pb2_grpc
+
+VOICE = "cli"
+DEADLINE_S = 5.0
+
+
+class NotThere(StartError):
+    """A verb that this version does not have."""
+
+    exit_code = 2
+
+
+def part(name: str, verb: str) -> ModuleType:
+    """The module that does the work of a verb. Raises NotThere: nothing pretends."""
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name and name.startswith(error.name):
+            raise NotThere(f"`orion {verb}` is not there yet in this version.") from None
+        raise
+
+
+@asynccontextmanager
+async def _identity(
+    settings: Settings,
+) -> AsyncIterator[tuple[identity_pb2_grpc.IdentityServiceStub, Directory]]:
+    running = settings_of_running(settings)
+    tokens = ServiceTokens(secrets(running).read(SERVICE_KEY), VOICE, SystemClock())
+    directory = Directory(addresses(running), tokens)
+    try:
+        async with rpc_errors():
+            yield identity_pb2_grpc.IdentityServiceStub(directory.channel("identity")), directory
+    finally:
+        await directory.close()
+
+
+async def token(settings: Settings, user: str) -> str:
+    """A bearer token of this user from the running platform. Raises StartError or Coded."""
+    async with _identity(settings) as (stub, directory):
+        request = identity_pb2.MintTokenRequest(user=user)
+        answer = await stub.MintToken(request, timeout=DEADLINE_S, metadata=directory.as_service())
+        return answer.access_token
+
+
+async def set_user(settings: Settings, user: str, *, disabled: bool) -> None:
+    """Disables a user (sessions and tokens end within a second) or enables one again."""
+    async with _identity(settings) as (stub, directory):
+        request = identity_pb2.DisableUserRequest(user=user, disabled=disabled)
+        await stub.DisableUser(request, timeout=DEADLINE_S, metadata=directory.as_service())
+
+
+async def migrate_database(settings: Settings) -> list[str]:
+    """Applies the missing migrations."""
+    from orion.platform.store.migrate import NewerDatabase, migrate
+
+    async with database_of(settings) as door:
+        try:
+            return await migrate(door.admin_dsn, door.passwords)
+        except NewerDatabase as error:
+            raise StartError(f"{settings.data_dir}: {error}.") from error
+
+
+async def audit_verify(settings: Settings) -> tuple[str, list[str], list[str]]:
+    """What was checked, what is wrong, what should be known."""
+    from orion.platform.store.database import PostgresDatabase
+
+    verify = part("orion.services.audit.verify", "audit verify")
+    async with database_of(settings) as door, PostgresDatabase.open(door) as database:
+        report = await verify.verify_audit(database, settings.data_dir, settings.secrets_dir)
+    summary = (
+        f"{report.rows} audit rows in {report.chains} chains, {report.anchors} anchors, "
+        f"{report.log_rows} rows of the log"
+    )
+    return summary, report.violations, report.notes

@@ -1,0 +1,67 @@
+"""What the running platform tells the other verbs: its port and grouping, in a file of the run
+folder.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from orion.platform.config import Settings
+from orion.platform.datadir import DataFolder, StartError
+from orion.platform.embedded import Access, EmbeddedPostgres
+
+SHARED = ("port", "processes", "public_url", "postgres_dsn", "env", "profile")
+
+
+def announce(settings: Settings) -> None:
+    """Writes what a verb must know to speak with this platform."""
+    told = {key: getattr(settings.platform, key) for key in SHARED}
+    draft = settings.run_dir / ".running.json"
+    draft.write_text(json.dumps(told))
+    draft.replace(settings.run_dir / "running.json")
+
+
+def withdraw(settings: Settings) -> None:
+    """The platform no longer runs."""
+    (settings.run_dir / "running.json").unlink(missing_ok=True)
+
+
+def settings_of_running(settings: Settings) -> Settings:
+    """The settings with which the platform on this data folder runs. Raises StartError when none
+    does.
+    """
+    try:
+        told: dict[str, Any] = json.loads((settings.run_dir / "running.json").read_text())
+    except (OSError, ValueError):
+        raise StartError(
+            f"No platform runs on {settings.data_dir}. Start it with ./orion up, or name its "
+            "folder with --data-dir or ORION_DATA_DIR."
+        ) from None
+    flags = {key: value for key, value in told.items() if value != ""}
+    return Settings(flags={**flags, "data_dir": settings.data_dir})
+
+
+@asynccontextmanager
+async def database_of(settings: Settings) -> AsyncIterator[Access]:
+    """The way into the database: of the platform that runs, else of a server started for as long
+    as the block lasts.
+    """
+    door = Access(settings.data_dir, settings.run_dir, settings.platform.postgres_dsn)
+    if settings.platform.postgres_dsn:
+        yield door
+        return
+    if not (settings.data_dir / "pg").exists():
+        raise StartError(f"{settings.data_dir} holds no data yet. ./orion up makes it.")
+    try:
+        folder = DataFolder(settings.data_dir).__enter__()
+    except StartError as error:
+        if "already runs" not in str(error):
+            raise
+        yield door
+        return
+    with folder:
+        async with EmbeddedPostgres(settings.data_dir, settings.run_dir):
+            yield door
