@@ -44,6 +44,7 @@ def test_prices(price, says):
      ("Mon-Fri 07:00-16:30", T0 + 4 * DAY, True),   # Friday
      ("Mon-Fri 07:00-16:30", T0 + 5 * DAY, False),  # Saturday
      ("Sun-Thu 07:00-16:30", T0 + 6 * DAY, True),
+     ("Sun-Thu 07:00-16:30", T0 + 3 * DAY, True),   # Thursday, the last of them
      ("Sun-Thu 07:00-16:30", T0 + 4 * DAY, False)],
 )
 def test_trading_hours_in_utc(hours, at, is_it):

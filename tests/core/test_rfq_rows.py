@@ -320,6 +320,15 @@ def test_last_look_reject_after_expiry_ends_it():
     assert (state.status, state.reason_code) == (Status.REJECTED, "RFQ-213")
 
 
+def test_a_last_look_reject_keeps_the_dealers_reason_or_says_that_there_was_none():
+    state = play(*LOOK)
+    given = play(replace(answer(False), reason=" price moved "), state=state)
+    silent = play(answer(False), state=state)
+    assert given.reason == "price moved"
+    assert silent.reason == "the dealer did not stand by the quote"
+    assert play(SILENCE, state=state).reason == "no answer in time"
+
+
 def test_dealer_lines_show_who_answered():
     state = play(*ONE, decline("BIRCH"))
     seen = {d.routed.lp_id: (d.status, d.response_us) for d in state.dealers}
