@@ -99,6 +99,17 @@ IDENTITY = {
         primary key (tenant, revocation_id),
         check ((session_id is null) <> (user_id is null))
     """,
+    # Events that were decided with the rows above and wait for the log. `sequence` is set before an event goes out, so that after
+    # a crash between the log and this table it can be told whether it went.
+    "outbox": """
+        tenant       text not null,
+        event_no     bigint generated always as identity,
+        entity_id    text not null,
+        event_type   text not null,
+        body         bytea not null,
+        sequence     bigint,
+        primary key (tenant, event_no)
+    """,
     # Counters of failed sign-ins by (name, address), name and address. Written under the tenant `identity`: a name that is
     # typed may belong to nobody, and only the hash of what is counted is kept.
     "login_failures": """
@@ -142,6 +153,7 @@ def upgrade() -> None:
     op.execute("create index sign_ins_of_user on identity.sign_ins (tenant, user_id) where ended_at is null")
     op.execute("create index codes_end on identity.codes (expires_at)")
     op.execute("create index sign_ins_end on identity.sign_ins (expires_at)")
+    op.execute("create index outbox_order on identity.outbox (event_no)")
     op.execute("create index revocations_newest on identity.revocations (at)")
     op.execute("create schema if not exists bff_workstation")
     op.execute("grant usage on schema bff_workstation to orion_writer")

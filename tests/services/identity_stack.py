@@ -8,7 +8,7 @@ import html
 import json
 import re
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http.cookies import Morsel, SimpleCookie
 from pathlib import Path
 from typing import Any
@@ -21,18 +21,21 @@ from litestar import Request, get, post
 from orion.app.front import front
 from orion.app.revocations import follower
 from orion.platform.auth import HttpKeys, ServiceTokens, Verifier
+from orion.platform.bus.postgres import PostgresBus
 from orion.platform.clock import ManualClock
 from orion.platform.config import Settings
 from orion.platform.module import Module, Ports
 from orion.platform.rpc import Directory, RpcServer
 from orion.platform.secret_files import SecretFiles
 from orion.platform.store.database import PostgresDatabase
+from orion.platform.store.postgres import PostgresStore
 from orion.services.bff_workstation.gate import SIGNED_IN
 from orion.services.bff_workstation.profile import About
 from orion.services.bff_workstation.sessions_build import SessionParts, build_sessions
 from orion.services.bff_workstation.site import Needs, build
 from orion.services.identity.config import Config
 from orion.services.identity.module import build as build_identity
+from orion.wire.envelope import decode
 from orion.wire.stubs import identity_pb2_grpc
 from tests.postgres import TestDatabase
 
@@ -67,7 +70,6 @@ class Stack:
     app: Any
     directory: Directory
     verifier: Verifier
-    told: list[tuple[str, Any]] = field(default_factory=list)
 
     def browser(self, address: str = "127.0.0.1") -> Browser:
         return Browser(self, address)
@@ -82,7 +84,11 @@ class Stack:
 
     @property
     def client_secret(self) -> str:
-        return SecretFiles(self.settings.secrets_dir, may_create=False).read("oidc-client-orion-bff").decode()
+        return (
+            SecretFiles(self.settings.secrets_dir, may_create=False)
+            .read("oidc-client-orion-bff")
+            .decode()
+        )
 
     def identity_key(self) -> ECKey:
         """The key that signs the provider's tokens."""
@@ -92,8 +98,28 @@ class Stack:
     def service_key(self) -> bytes:
         return SecretFiles(self.settings.secrets_dir, may_create=False).read("service.key")
 
-    def events(self, kind: type) -> list[Any]:
-        return [event for _, event in self.told if isinstance(event, kind)]
+    async def events(self, kind: type) -> list[Any]:
+        """Events of this kind as they lie in the log, once everything noted has arrived there."""
+        async with asyncio.timeout(20):
+            while True:
+                async with self.ports.database.write("identity", []) as sql:
+                    if not await sql.fetchval("select count(*) from identity.outbox"):
+                        break
+                await asyncio.sleep(0.01)
+        found = [
+            decode(r.body)[1] for r in await self.ports.bus.read("identity.sessions", 0, 0, 5000)
+        ]
+        return [event for event in found if isinstance(event, kind)]
+
+
+@dataclass(frozen=True)
+class Roles:
+    """How each role logs into the test's database."""
+
+    db: TestDatabase
+
+    def dsn(self, role: str) -> str:
+        return {"orion_writer": self.db.writer, "orion_reader": self.db.reader}[role]
 
 
 class Browser:
@@ -161,17 +187,6 @@ class Browser:
         return self.cookies[COOKIE].value if COOKIE in self.cookies else None
 
 
-class Recorder:
-    """A journal that keeps what it is told, after handing it to the real one."""
-
-    def __init__(self, told: list[tuple[str, Any]], inner: Any):
-        self._told, self._inner = told, inner
-
-    async def tell(self, tenant: str, event: Any) -> None:
-        self._told.append((tenant, event))
-        await self._inner.tell(tenant, event)
-
-
 def query_of(url: str) -> dict[str, str]:
     """The parameters of an address."""
     return {k: v[0] for k, v in parse_qs(urlsplit(url).query).items()}
@@ -212,9 +227,11 @@ async def running(
 
     verifier = Verifier(HttpKeys(jwks, clock), issuer=settings.issuer, clock=clock, service_key=key)
     nothing: Any = None
-    ports = Ports(clock, nothing, nothing, database, nothing, directory, verifier, settings, nothing)
-    told: list[tuple[str, Any]] = []
-    identity = build_identity(ports, config, journal=lambda inner: Recorder(told, inner))
+    opened = contextlib.AsyncExitStack()
+    store = await opened.enter_async_context(PostgresStore.open(Roles(db)))
+    bus = await opened.enter_async_context(PostgresBus.open(Roles(db)))
+    ports = Ports(clock, bus, store, database, nothing, directory, verifier, settings, nothing)
+    identity = build_identity(ports, config)
     parts = build_sessions(ports, back)
     about = About(clock, "test", "embedded", "0", settings.platform.session_idle_seconds, {})
     needs = Needs(nothing, about, nothing, nothing, parts.sessions.authenticate)
@@ -231,9 +248,7 @@ async def running(
     await server.start()
     tasks = [asyncio.create_task(t()) for t in identity.tasks]  # type: ignore[arg-type]
     tasks.append(asyncio.create_task(follower(directory, verifier.revocations, clock)()))  # type: ignore[arg-type]
-    stack = Stack(
-        clock, settings, ports, identity, parts, there["app"], directory, verifier, told
-    )
+    stack = Stack(clock, settings, ports, identity, parts, there["app"], directory, verifier)
     try:
         await until(lambda: identity.ready() is None)
         yield stack
@@ -245,3 +260,4 @@ async def running(
         await server.stop(0)
         await back.aclose()
         await database.close()
+        await opened.aclose()

@@ -44,9 +44,7 @@ async def db(postgres: Server) -> AsyncIterator[TestDatabase]:
 
 
 @pytest.fixture(scope="module")
-async def stack(
-    db: TestDatabase, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Stack]:
+async def stack(db: TestDatabase, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
     async with running(db, tmp_path_factory.mktemp("i")) as stack:
         yield stack
 
@@ -132,7 +130,7 @@ async def test_the_whole_way_in(stack: Stack) -> None:
     assert caller.tenant == "alpha" and caller.roles == {"ROLE_TRADER"} and caller.desk == "macro"
     assert caller.grants and "CREDIT" in caller.grants.asset_classes
     assert caller.session_expires_at == stack.clock.now() // 10**6 + 28_800
-    event = stack.events(UserLoggedIn)[-1]
+    event = (await stack.events(UserLoggedIn))[-1]
     assert (event.user, event.session_id) == ("trader@alpha", caller.session_id)
     for answer in browser.trail:
         assert who["token"] not in answer.text or answer.url.path == "/auth/probe"
@@ -176,7 +174,9 @@ async def test_the_login_page_fits_and_tells_the_demo_users(stack: Stack) -> Non
     for text in ("trader@alpha", "platform@beta", PASSWORD, "Institutional RFQ"):
         assert text in page.text
     policy = page.headers["content-security-policy"]
-    assert "script-src" not in policy and "default-src 'none'" in policy and "<script" not in page.text
+    assert (
+        "script-src" not in policy and "default-src 'none'" in policy and "<script" not in page.text
+    )
     assert page.headers["cache-control"] == "no-store"
     async with stack.http() as client:
         assert (await client.get("/oidc/assets/login.css")).status_code == 200
@@ -294,9 +294,7 @@ async def test_a_challenge_cannot_be_taken_back(stack: Stack) -> None:
     """The verifier left out altogether (PKCE downgrade)."""
     question = Question.new()
     code = await code_for(stack, question)
-    answer = await token(
-        stack, grant_type="authorization_code", code=code, redirect_uri=CALLBACK
-    )
+    answer = await token(stack, grant_type="authorization_code", code=code, redirect_uri=CALLBACK)
     assert answer.status_code == 400
 
 
@@ -322,7 +320,9 @@ async def test_the_client_must_prove_itself(stack: Stack, secret: str) -> None:
     async with stack.http() as client:
         body = {**form, "client_id": "orion-bff", "client_secret": stack.client_secret}
         assert (await client.post("/oidc/token", data=body)).status_code == 401
-        assert (await client.post("/oidc/token", data={**form, "client_id": "orion-bff"})).status_code == 401
+        assert (
+            await client.post("/oidc/token", data={**form, "client_id": "orion-bff"})
+        ).status_code == 401
 
 
 # -- refresh
@@ -340,8 +340,8 @@ async def test_refresh_tokens_rotate_and_a_second_use_ends_the_family(stack: Sta
     for tokens in (first, second, third):
         await refused(stack, tokens["access_token"])
     assert (await refresh(stack, third["refresh_token"])).status_code == 400
-    assert stack.events(RefreshTokenReused)[-1].user == "trader@alpha"
-    assert stack.events(UserLoggedOut)[-1].reason == "REUSE"
+    assert (await stack.events(RefreshTokenReused))[-1].user == "trader@alpha"
+    assert (await stack.events(UserLoggedOut))[-1].reason == "REUSE"
 
 
 async def test_refresh_tokens_end_with_the_sign_in(stack: Stack) -> None:
@@ -367,11 +367,16 @@ async def test_a_form_from_elsewhere_is_refused(stack: Stack) -> None:
     data = {"user": "trader@alpha", "password": PASSWORD, "ticket": ticket}
     stranger = stack.browser()
     answers = [
-        await browser.send("POST", "/oidc/login", data=data, headers={"origin": "http://evil.example"}),
+        await browser.send(
+            "POST", "/oidc/login", data=data, headers={"origin": "http://evil.example"}
+        ),
         await browser.send("POST", "/oidc/login", data=data),
         await stranger.send("POST", "/oidc/login", data=data, headers={"origin": PUBLIC}),
         await browser.send(
-            "POST", "/oidc/login", data={**data, "ticket": ticket[:-6] + "AAAA=="}, headers={"origin": PUBLIC}
+            "POST",
+            "/oidc/login",
+            data={**data, "ticket": ticket[:-6] + "AAAA=="},
+            headers={"origin": PUBLIC},
         ),
         await browser.send(
             "POST", "/oidc/login", data={**data, "ticket": ""}, headers={"origin": PUBLIC}
@@ -413,7 +418,11 @@ async def test_an_answer_that_was_not_asked_for_makes_no_session(stack: Stack) -
     assert done.status_code == 200 and thief.session
     again = await thief.go(answer.headers["location"])
     assert again.status_code == 400
-    for url in ("/auth/callback", "/auth/callback?code=x", "/auth/callback?state=x&error=access_denied"):
+    for url in (
+        "/auth/callback",
+        "/auth/callback?code=x",
+        "/auth/callback?state=x&error=access_denied",
+    ):
         assert (await victim.go(url)).status_code == 400
     assert victim.session is None
 
@@ -474,7 +483,13 @@ async def test_writes_by_cookie_need_our_origin_and_programs_do_not(stack: Stack
     for origin in (PUBLIC, "http://127.0.0.1:8080"):
         answer = await browser.send("POST", "/auth/probe", headers={"origin": origin})
         assert answer.status_code == 200, origin
-    for origin in ("http://evil.example", "null", "http://localhost:8081", "http://localhost", None):
+    for origin in (
+        "http://evil.example",
+        "null",
+        "http://localhost:8081",
+        "http://localhost",
+        None,
+    ):
         headers = {} if origin is None else {"origin": origin}
         answer = await browser.send("POST", "/auth/probe", headers=headers)
         assert (answer.status_code, answer.json()["code"]) == (403, "AUTH-104"), origin
@@ -555,7 +570,7 @@ async def test_signing_out_ends_the_session_everywhere(stack: Stack) -> None:
     async with stack.http() as client:
         after = await client.get("/auth/probe", headers={"cookie": f"{COOKIE}={cookie}"})
     assert after.json()["code"] == "AUTH-105"
-    event = stack.events(UserLoggedOut)[-1]
+    event = (await stack.events(UserLoggedOut))[-1]
     assert (event.session_id, event.reason) == (who["session"], "LOGOUT")
     again = await browser.send("POST", "/auth/logout", headers={"origin": PUBLIC})
     assert again.status_code == 200, "signing out twice is no error"
@@ -569,7 +584,10 @@ async def test_logout_by_the_application_needs_a_proof(stack: Stack) -> None:
         for query in ({}, {"id_token_hint": "x"}, {"id_token_hint": tokens["access_token"]}):
             assert (await client.get("/oidc/logout", params=query)).status_code == 400
         await stack.verifier.verify(tokens["access_token"])
-        wrong = {"id_token_hint": tokens["id_token"], "post_logout_redirect_uri": "http://evil.example/"}
+        wrong = {
+            "id_token_hint": tokens["id_token"],
+            "post_logout_redirect_uri": "http://evil.example/",
+        }
         assert (await client.get("/oidc/logout", params=wrong)).status_code == 400
         right = {**wrong, "post_logout_redirect_uri": f"{PUBLIC}/", "state": "s1"}
         answer = await client.get("/oidc/logout", params=right)
@@ -587,7 +605,7 @@ async def test_a_session_ends_without_use_and_in_any_case(stack: Stack) -> None:
     stack.clock.advance(60 * MINUTE)
     ended = await idle.send("GET", "/auth/probe")
     assert (ended.status_code, ended.json()["code"]) == (401, "AUTH-105")
-    assert stack.events(UserLoggedOut)[-1].reason == "IDLE"
+    assert (await stack.events(UserLoggedOut))[-1].reason == "IDLE"
     busy = stack.browser()
     await busy.sign_in()
     for _ in range(9):
@@ -651,8 +669,8 @@ async def test_disabling_a_user_ends_everything_at_once(stack: Stack) -> None:
     page = await first.open_login()
     answer = await first.submit(page, user="analyst@beta", password=PASSWORD)
     assert answer.status_code == 401 and "not right" in answer.text, "not told apart from a typo"
-    assert stack.events(LoginFailed)[-1].reason == "DISABLED"
-    event = stack.events(UserDisabled)[-1]
+    assert (await stack.events(LoginFailed))[-1].reason == "DISABLED"
+    event = (await stack.events(UserDisabled))[-1]
     assert event.user == "analyst@beta" and event.sessions_ended >= 2
     await disable(stack, "analyst@beta", False)
     back = stack.browser()
@@ -675,7 +693,7 @@ async def test_only_an_admin_of_the_same_tenant_or_a_service_disables(stack: Sta
             await disable(stack, stranger, True, admin)
         assert (refusal.value.code, refusal.value.detail) == ("API-104", "There is no such user")
     await disable(stack, "sales@alpha", True, admin)
-    assert stack.events(UserDisabled)[-1].by == "admin@alpha"
+    assert (await stack.events(UserDisabled))[-1].by == "admin@alpha"
     await disable(stack, "sales@alpha", False, admin)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from orion.platform import telemetry
@@ -11,11 +10,12 @@ from orion.platform.config import BUILD, ConfigError, Settings
 from orion.platform.http.guard import Guard, is_loopback
 from orion.platform.http.origins import allowed_origins, cookie_name
 from orion.platform.module import Module, Ports
+from orion.platform.publish import Publisher
 from orion.platform.secret_files import SecretFiles
 from orion.services.identity import demo, pages, queries
 from orion.services.identity.config import DEMO_PASSWORD, Config
 from orion.services.identity.feed import Feed
-from orion.services.identity.journal import Journal, LogJournal
+from orion.services.identity.journal import TOPIC, Journal
 from orion.services.identity.keys import SigningKeys
 from orion.services.identity.operations import Operations, Parts
 from orion.services.identity.passwords import Passwords
@@ -35,15 +35,15 @@ SWEEP_S = 600
 KEEP_DAYS = 7
 
 
-def build(
-    ports: Ports, config: Config, journal: Callable[[Journal], Journal] = lambda own: own
-) -> Module:
-    """Identity as a module; its `http` answers under /oidc. `journal` may stand around its own."""
+def build(ports: Ports, config: Config) -> Module:
+    """Identity as a module; its `http` answers under /oidc."""
     settings: Settings = ports.settings
     secrets = SecretFiles(settings.secrets_dir, may_create=settings.is_embedded)
     _refuse_defaults(settings, config)
     tokens = Tokens(_keys(settings), settings.issuer, ports.clock)
     feed = Feed(ports.database, ports.clock, config.revocation_poll_ms)
+    publisher = Publisher(ports.store, ports.clock, TOPIC, bus=ports.bus, address=ports.address)
+    journal = Journal(ports.database, publisher)
     passwords = Passwords(config)
     clients = {BFF_CLIENT: _bff(settings, secrets)}
     operations = Operations(
@@ -55,7 +55,7 @@ def build(
             tokens=tokens,
             passwords=passwords,
             throttle=Throttle(ports.database, ports.clock, config),
-            journal=journal(LogJournal()),
+            journal=journal,
             feed=feed,
             clients=clients,
         )
@@ -81,7 +81,7 @@ def build(
                 IdentityService(operations, feed, may_mint=settings.is_embedded),
             )
         ],
-        tasks=[feed.run, starting.run],
+        tasks=[feed.run, publisher.run, journal.run, starting.run],
         ready=lambda: None if starting.done else "demo users are being set up",
         http=Guard(create_app(site), settings.public_url),
     )

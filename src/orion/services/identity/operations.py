@@ -113,7 +113,9 @@ class Operations:
             subject=user.user_id if user else None,
             address=address,
         )
-        await self._p.journal.tell(tenant, event)
+        async with self._write(tenant) as sql:
+            await self._p.journal.note(sql, tenant, event)
+        self._p.journal.wake()
 
     async def _find(self, login: str) -> User | None:
         name, at, tenant = login.partition("@")
@@ -144,7 +146,10 @@ class Operations:
             exchange = self._exchange(user=user, code=code, refresh=refresh)
             response = exchange.create_token_response(request)
             await self._write_down(sql, exchange, code, refresh)
-        await self._tell_exchange(exchange, user, address)
+            ended = await self._note_exchange(sql, exchange, user, address)
+        self._p.journal.wake()
+        if ended:
+            self._p.feed.wake()
         return response
 
     async def _load(
@@ -179,32 +184,24 @@ class Operations:
         elif exchange.replayed and code:
             await queries.end_sign_in(sql, code.tenant, exchange.replayed, "REUSE", now)
 
-    async def _tell_exchange(self, exchange: Exchange, user: User | None, address: str) -> None:
+    async def _note_exchange(
+        self, sql: Any, exchange: Exchange, user: User | None, address: str
+    ) -> bool:
+        """Notes what happened; True when a sign-in was ended by it."""
         if user is None:
-            return
-        now = self._p.clock.now()
-        if sign_in := exchange.new_sign_in:
-            await self._p.journal.tell(
-                user.tenant,
-                UserLoggedIn(
-                    now, user.user_id, user.login, sign_in.session_id, sign_in.client_id, address
-                ),
-            )
-        if exchange.reused:
-            event = RefreshTokenReused(
-                now,
-                user.user_id,
-                user.login,
-                exchange.reused.session_id,
-                exchange.reused.client_id,
-                address,
-            )
-            await self._p.journal.tell(user.tenant, event)
+            return False
+        now, who = self._p.clock.now(), (user.user_id, user.login)
+        if new := exchange.new_sign_in:
+            event = UserLoggedIn(now, *who, new.session_id, new.client_id, address)
+            await self._p.journal.note(sql, user.tenant, event)
+        if old := exchange.reused:
+            reuse = RefreshTokenReused(now, *who, old.session_id, old.client_id, address)
+            await self._p.journal.note(sql, user.tenant, reuse)
         ended = exchange.reused.session_id if exchange.reused else exchange.replayed
         if ended:
-            self._p.feed.wake()
-            out = UserLoggedOut(now, user.user_id, user.login, ended, "REUSE")
-            await self._p.journal.tell(user.tenant, out)
+            out = UserLoggedOut(now, *who, ended, "REUSE")
+            await self._p.journal.note(sql, user.tenant, out)
+        return ended is not None
 
     # -- end
 
@@ -213,12 +210,13 @@ class Operations:
         now = self._p.clock.now()
         async with self._write(tenant) as sql:
             sign_in = await queries.sign_in_of(sql, tenant, session_id)
-            ended = await queries.end_sign_in(sql, tenant, session_id, reason, now)
             user = await queries.user_by_id(sql, tenant, sign_in.user_id) if sign_in else None
-        if ended and user:
-            self._p.feed.wake()
+            if user is None or not await queries.end_sign_in(sql, tenant, session_id, reason, now):
+                return
             event = UserLoggedOut(now, user.user_id, user.login, session_id, reason)
-            await self._p.journal.tell(tenant, event)
+            await self._p.journal.note(sql, tenant, event)
+        self._p.feed.wake()
+        self._p.journal.wake()
 
     async def revoke(self, client_id: str, token: str, reason: str = "LOGOUT") -> None:
         """RFC 7009: the holder of a refresh token gives its sign-in back. Unknown ones are
@@ -236,19 +234,18 @@ class Operations:
         user = await self._find(login.strip().lower()[:MAX_LOGIN])
         if user is None:
             raise Coded("API-104", "There is no such user")
-        now = self._p.clock.now()
+        now, who = self._p.clock.now(), (user.user_id, user.login)
         async with self._write(user.tenant) as sql:
             await queries.set_disabled(sql, user, disabled, now)
             ended = await queries.end_all_sign_ins(sql, user, "DISABLED", now) if disabled else []
-        if not disabled:
-            return user
+            for session_id in ended:
+                out = UserLoggedOut(now, *who, session_id, "DISABLED")
+                await self._p.journal.note(sql, user.tenant, out)
+            if disabled and not user.disabled:
+                told = UserDisabled(now, *who, by, len(ended))
+                await self._p.journal.note(sql, user.tenant, told)
         self._p.feed.wake()
-        for session_id in ended:
-            event = UserLoggedOut(now, user.user_id, user.login, session_id, "DISABLED")
-            await self._p.journal.tell(user.tenant, event)
-        if not user.disabled:
-            told = UserDisabled(now, user.user_id, user.login, by, len(ended))
-            await self._p.journal.tell(user.tenant, told)
+        self._p.journal.wake()
         return user
 
     async def mint(self, login: str) -> str:
@@ -262,8 +259,9 @@ class Operations:
         )
         async with self._write(user.tenant) as sql:
             await queries.add_sign_in(sql, sign_in)
-        event = UserLoggedIn(now, user.user_id, user.login, sign_in.session_id, CLI)
-        await self._p.journal.tell(user.tenant, event)
+            event = UserLoggedIn(now, user.user_id, user.login, sign_in.session_id, CLI)
+            await self._p.journal.note(sql, user.tenant, event)
+        self._p.journal.wake()
         return self._p.tokens.access(user, sign_in, life)
 
     # -- inside

@@ -7,7 +7,7 @@ from dataclasses import astuple
 from typing import Any
 
 from orion.platform.revocations import Revoked
-from orion.services.identity.records import Code, Refresh, SignIn, User
+from orion.services.identity.records import Code, Note, Refresh, SignIn, User
 
 COUNTERS = "identity"  # the tenant under which failed sign-ins are counted
 
@@ -326,6 +326,43 @@ async def take_back(sql: Any, counters: list[bytes], forget: list[bytes]) -> Non
         "delete from identity.login_failures where tenant = $1 and counter = any($2::bytea[])",
         COUNTERS,
         forget,
+    )
+
+
+async def add_note(sql: Any, tenant: str, entity_id: str, event_type: str, body: bytes) -> None:
+    """Notes an event for the log."""
+    await sql.execute(
+        "insert into identity.outbox (tenant, entity_id, event_type, body) values ($1, $2, $3, $4)",
+        tenant,
+        entity_id,
+        event_type,
+        body,
+    )
+
+
+async def notes(sql: Any, limit: int) -> list[Note]:
+    """The oldest events that wait for the log."""
+    rows = await sql.fetch(
+        "select tenant, event_no, entity_id, event_type, body, sequence from identity.outbox"
+        " order by event_no limit $1",
+        limit,
+    )
+    return [Note(**dict(r)) for r in rows]
+
+
+async def number_notes(sql: Any, numbered: list[Note]) -> None:
+    """Stores under which sequences events are about to go out."""
+    await sql.executemany(
+        "update identity.outbox set sequence = $3 where tenant = $1 and event_no = $2",
+        [(n.tenant, n.event_no, n.sequence) for n in numbered],
+    )
+
+
+async def drop_notes(sql: Any, done: list[Note]) -> None:
+    """Forgets events that are in the log."""
+    await sql.executemany(
+        "delete from identity.outbox where tenant = $1 and event_no = $2",
+        [(n.tenant, n.event_no) for n in done],
     )
 
 

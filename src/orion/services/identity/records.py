@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 
@@ -70,3 +70,19 @@ class Refresh:
     token_hash: bytes
     used_at: int | None
     sign_in: SignIn
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """An event that waits for the log."""
+
+    tenant: str
+    event_no: int
+    entity_id: str
+    event_type: str
+    body: bytes
+    sequence: int | None = None
+
+    def with_sequence(self, sequence: int) -> Note:
+        """The same, numbered for the log."""
+        return replace(self, sequence=sequence)
