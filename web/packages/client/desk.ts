@@ -40,15 +40,16 @@ let wishes = 0;
 
 export function prefillTicket(instrumentId: string, side: Side | null, size: string | null): void {
   wishes += 1;
-  desk.setState({ prefill: { instrumentId, side, size, wish: wishes }, chartInstrument: instrumentId });
+  const prefill = { instrumentId, side, size, wish: wishes };
+  desk.setState({ prefill, chartInstrument: instrumentId, maximised: null });
 }
 
 export function showRfq(rfqId: string): void {
   wishes += 1;
-  desk.setState({ openRfq: { rfqId, wish: wishes } });
+  desk.setState({ openRfq: { rfqId, wish: wishes }, maximised: null });
 }
 
-export const showTimeline = (timeline: TimelineSubject): void => desk.setState({ timeline });
+export const showTimeline = (timeline: TimelineSubject): void => desk.setState({ timeline, maximised: null });
 export const showChart = (chartInstrument: string): void => desk.setState({ chartInstrument });
 
 export const useDesk = <T>(select: (state: Desk) => T): T => useStore(desk, select);

@@ -59,6 +59,9 @@ export class RecordStore<T> {
 /** An RFQ changes with its version and, within one version, with the quotes that arrive. */
 export function rfqIsNewer(item: Rfq, known: Rfq): boolean {
   if (item.version !== known.version) return item.version > known.version;
+  if (item.revision !== undefined && known.revision !== undefined) {
+    return item.revision >= known.revision;
+  }
   if (!item.serverTime || !known.serverTime) return true;
   return item.serverTime >= known.serverTime;
 }

@@ -227,6 +227,8 @@ export interface Rfq extends RfqCore {
   acceptedQuoteId?: string | null;
   lastLook?: { quoteId: string; lpId: string; deadline: string } | null;
   checks: LimitCheck[];
+  /** Grows with every change, quotes included; `version` counts only the RFQ's own moves. */
+  revision?: number;
 }
 
 export interface RfqRow extends RfqCore {

@@ -1,0 +1,83 @@
+import { session } from '@client/session';
+import { byNumber, type GridColumn } from '@grid/columns';
+import { fullSize } from '@model/notional';
+import { priceText } from '@model/price';
+import { clockOf, shortDay } from '@model/time';
+import type { RfqRow, RfqStatus, Trade } from '@model/types';
+import { Pill, type Tone } from '@ui/controls';
+import type { IconName } from '@ui/icons';
+
+const instrument = (id: string) => session.getState().instruments.get(id);
+const symbol = (row: { instrumentId: string }) => instrument(row.instrumentId)?.symbol ?? row.instrumentId;
+const sideWord = (row: { side: string }) => (row.side === 'BUY' ? 'Buy' : 'Sell');
+
+const STATUS: Record<RfqStatus, [IconName, Tone, string]> = {
+  CREATED: ['arrow', 'plain', 'Created'],
+  SENT: ['arrow', 'live', 'Sent'],
+  QUOTING: ['half', 'live', 'Quoting'],
+  ACCEPTED: ['half', 'live', 'Accepting'],
+  TRADED: ['check', 'plain', 'Traded'],
+  REJECTED: ['cross', 'bad', 'Rejected'],
+  DENIED: ['ban', 'warn', 'Denied'],
+  EXPIRED: ['clock', 'idle', 'Expired'],
+  CANCELLED: ['minus', 'idle', 'Cancelled'],
+};
+
+const isLiveStatus = (status: RfqStatus) => ['CREATED', 'SENT', 'QUOTING', 'ACCEPTED'].includes(status);
+
+export const rfqColumns: GridColumn<RfqRow>[] = [
+  { id: 'time', head: 'Time UTC', name: 'Created at', width: 92, value: (r) => r.createdAt, text: (r) => clockOf(r.createdAt), className: 'cell-time' },
+  { id: 'rfq', head: 'RFQ', width: 56, value: (r) => r.displayId },
+  { id: 'instrument', head: 'Instrument', width: 82, value: symbol, csv: (r) => r.instrumentId },
+  { id: 'side', head: 'Side', width: 40, value: sideWord, className: (r) => `side-${r.side}`, csv: (r) => r.side },
+  { id: 'size', head: 'Notional', name: 'Size', width: 80, align: 'right', numeric: true, value: (r) => r.size, text: (r) => fullSize(r.size), compare: byNumber },
+  { id: 'quotes', head: 'Quotes', width: 50, align: 'right', value: (r) => r.quoteCount, text: (r) => `${r.quoteCount}/${r.dealerCount}`, csv: (r) => `${r.quoteCount} of ${r.dealerCount}` },
+  { id: 'price', head: 'Price', name: 'Traded price', width: 72, align: 'right', numeric: true, wide: true, value: (r) => r.price, text: (r) => (r.price ? priceText(r.price, instrument(r.instrumentId)) : '–'), compare: byNumber },
+  {
+    id: 'status', head: 'Status', width: 84, grow: true, value: (r) => STATUS[r.status][2], csv: (r) => r.status,
+    render: (r) => {
+      const [icon, tone, word] = STATUS[r.status];
+      return <Pill icon={icon} tone={isLiveStatus(r.status) ? 'live' : tone}>{word}</Pill>;
+    },
+  },
+  { id: 'best', head: 'Best', name: 'Best quote', width: 72, align: 'right', numeric: true, hidden: true, value: (r) => r.bestPrice, text: (r) => (r.bestPrice ? priceText(r.bestPrice, instrument(r.instrumentId)) : '–'), compare: byNumber },
+  { id: 'requester', head: 'Requester', width: 96, hidden: true, value: (r) => r.requester },
+  { id: 'desk', head: 'Desk', width: 72, hidden: true, value: (r) => r.desk },
+  { id: 'dealer', head: 'Dealer', width: 90, hidden: true, value: (r) => r.lpId, text: (r) => r.lpId ?? '–' },
+  { id: 'currency', head: 'Ccy', name: 'Currency of size', width: 44, hidden: true, value: (r) => r.currency },
+  { id: 'venue', head: 'Venue', width: 60, hidden: true, value: (r) => r.venueId },
+  { id: 'settles', head: 'Value', name: 'Settlement date', width: 60, hidden: true, value: (r) => r.settlementDate, text: (r) => shortDay(r.settlementDate) },
+  { id: 'expires', head: 'Expires', name: 'Expires at', width: 92, hidden: true, value: (r) => r.expiresAt, text: (r) => clockOf(r.expiresAt), className: 'cell-time' },
+  { id: 'code', head: 'Code', name: 'Reason code', width: 64, hidden: true, value: (r) => r.reasonCode, text: (r) => r.reasonCode ?? '–' },
+  { id: 'reason', head: 'Reason', width: 160, hidden: true, value: (r) => r.reason, text: (r) => r.reason ?? '–' },
+  { id: 'id', head: 'RFQ id', width: 180, hidden: true, value: (r) => r.rfqId, className: 'mono' },
+  { id: 'correlation', head: 'Correlation', name: 'Correlation id', width: 180, hidden: true, value: (r) => r.correlationId, className: 'mono' },
+];
+
+export const tradeColumns: GridColumn<Trade>[] = [
+  { id: 'time', head: 'Time UTC', name: 'Traded at', width: 92, value: (t) => t.tradedAt, text: (t) => clockOf(t.tradedAt), className: 'cell-time' },
+  { id: 'trade', head: 'Trade', width: 58, value: (t) => t.displayId },
+  { id: 'instrument', head: 'Instrument', width: 82, value: symbol, csv: (t) => t.instrumentId },
+  { id: 'side', head: 'Side', width: 40, value: sideWord, className: (t) => `side-${t.side}`, csv: (t) => t.side },
+  { id: 'quantity', head: 'Notional', name: 'Quantity', width: 80, align: 'right', numeric: true, value: (t) => t.quantity, text: (t) => fullSize(t.quantity), compare: byNumber },
+  { id: 'price', head: 'Price', width: 68, align: 'right', numeric: true, value: (t) => t.price, text: (t) => priceText(t.price, instrument(t.instrumentId)), compare: byNumber },
+  { id: 'dealer', head: 'Dealer', width: 92, value: (t) => dealerName(t), csv: (t) => t.lpId },
+  { id: 'settles', head: 'Value', name: 'Settlement date', width: 60, wide: true, value: (t) => t.settlementDate, text: (t) => shortDay(t.settlementDate) },
+  { id: 'status', head: 'Status', width: 80, grow: true, value: (t) => t.status, render: (t) => <Pill icon="check">{t.status.charAt(0) + t.status.slice(1).toLowerCase()}</Pill> },
+  { id: 'consideration', head: 'Amount', name: 'Amount in the quote currency', width: 110, align: 'right', numeric: true, hidden: true, value: (t) => t.notional, text: (t) => `${fullSize(t.notional)} ${t.currency}`, compare: byNumber },
+  { id: 'currency', head: 'Ccy', name: 'Currency of amount', width: 44, hidden: true, value: (t) => t.currency },
+  { id: 'buyer', head: 'Buyer', width: 100, hidden: true, value: (t) => t.buyer },
+  { id: 'seller', head: 'Seller', width: 100, hidden: true, value: (t) => t.seller },
+  { id: 'requester', head: 'Requester', width: 96, hidden: true, value: (t) => t.requester },
+  { id: 'desk', head: 'Desk', width: 72, hidden: true, value: (t) => t.desk },
+  { id: 'venue', head: 'Venue', width: 60, hidden: true, value: (t) => t.venueId },
+  { id: 'id', head: 'Trade id', width: 180, hidden: true, value: (t) => t.tradeId, className: 'mono' },
+  { id: 'rfqId', head: 'RFQ id', width: 180, hidden: true, value: (t) => t.rfqId, className: 'mono' },
+  { id: 'correlation', head: 'Correlation', name: 'Correlation id', width: 180, hidden: true, value: (t) => t.correlationId, className: 'mono' },
+];
+
+// The counterparty's name is on the trade itself: the side that is not our tenant.
+function dealerName(trade: Trade): string {
+  const other = trade.side === 'BUY' ? trade.seller : trade.buyer;
+  return other || trade.lpId;
+}

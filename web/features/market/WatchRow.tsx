@@ -1,0 +1,142 @@
+import { dealRefusal } from '@client/dealing';
+import { desk, prefillTicket, showChart, useDesk } from '@client/desk';
+import { useAge, useLive } from '@client/hooks';
+import { priceText, spreadText } from '@model/price';
+import { T } from '@model/testids';
+import type { Instrument, Side } from '@model/types';
+import { IconButton } from '@ui/controls';
+import { Menu, MenuItem, MenuLine } from '@ui/layers';
+import { AgeMark, Price } from '@ui/price';
+import { memo } from 'react';
+import { Arrow, Flash, Sparkline } from './parts';
+
+export interface RowActs {
+  togglePin: (instrumentId: string) => void;
+  remove: ((instrumentId: string) => void) | null;
+  move: ((instrumentId: string, by: -1 | 1) => void) | null;
+}
+
+interface RowProps {
+  of: Instrument;
+  pinned: boolean;
+  acts: RowActs;
+}
+
+function PriceCell({ of, side }: { of: Instrument; side: Side }) {
+  const live = useLive(of.instrumentId);
+  const age = useAge(of);
+  const price = side === 'SELL' ? live?.tick.bid : live?.tick.ask;
+  const word = side === 'SELL' ? 'Sell' : 'Buy';
+  return (
+    <button
+      type="button"
+      className="price-cell"
+      tabIndex={-1}
+      title={`${word} ${of.symbol} at ${priceText(price, of)}: fills the ticket, sends nothing`}
+      data-testid={side === 'SELL' ? T.watchBid(of.instrumentId) : T.watchAsk(of.instrumentId)}
+      onClick={() => prefillTicket(of.instrumentId, side, null)}
+    >
+      <Flash live={live} />
+      <Price value={price} of={of} tone={age.state === 'red' ? 'dim' : undefined} />
+    </button>
+  );
+}
+
+function RowMenu({ of, pinned, acts }: RowProps) {
+  const { remove, move } = acts;
+  return (
+    <Menu
+      label={`${of.symbol} actions`}
+      trigger={<IconButton className="watch-more" icon="more" label={`${of.symbol} actions`} />}
+    >
+      <MenuItem
+        icon="arrow"
+        refusal={dealRefusal(of)}
+        onSelect={() => prefillTicket(of.instrumentId, null, null)}
+      >
+        New RFQ
+      </MenuItem>
+      <MenuItem icon="eye" onSelect={() => showChart(of.instrumentId)}>
+        Show spread chart
+      </MenuItem>
+      <MenuItem icon="pin" onSelect={() => acts.togglePin(of.instrumentId)}>
+        {pinned ? 'Unpin' : 'Pin'}
+      </MenuItem>
+      {(move || remove) && <MenuLine />}
+      {move && (
+        <MenuItem hint="Alt ↑" onSelect={() => move(of.instrumentId, -1)}>
+          Move up
+        </MenuItem>
+      )}
+      {move && (
+        <MenuItem hint="Alt ↓" onSelect={() => move(of.instrumentId, 1)}>
+          Move down
+        </MenuItem>
+      )}
+      {remove && (
+        <MenuItem icon="cross" onSelect={() => remove(of.instrumentId)}>
+          Remove from list
+        </MenuItem>
+      )}
+    </Menu>
+  );
+}
+
+function Values({ of }: { of: Instrument }) {
+  const live = useLive(of.instrumentId);
+  return (
+    <>
+      <span className="num dim watch-mid">{priceText(live?.tick.mid, of)}</span>
+      <span className="num dim">{spreadText(live?.tick.bid, live?.tick.ask, of)}</span>
+    </>
+  );
+}
+
+const DirectionCell = ({ of }: { of: Instrument }) => (
+  <Arrow direction={useLive(of.instrumentId)?.direction} />
+);
+
+/** One instrument; only the small parts inside listen to ticks and age, the row itself does not. */
+export const WatchRow = memo(function WatchRow({ of, pinned, acts }: RowProps) {
+  const selected = useDesk((d) => d.chartInstrument === of.instrumentId);
+  const age = useAge(of);
+  const onKey = (event: React.KeyboardEvent) => {
+    if (!event.altKey || !acts.move || (event.key !== 'ArrowUp' && event.key !== 'ArrowDown')) return;
+    event.preventDefault();
+    acts.move(of.instrumentId, event.key === 'ArrowUp' ? -1 : 1);
+  };
+  return (
+    // biome-ignore lint/a11y/useFocusableInteractive: the instrument's button inside takes the focus
+    // biome-ignore lint/a11y/useSemanticElements: a grid of rows, not a table of text
+    <div
+      role="row"
+      className="watch-row"
+      aria-selected={selected}
+      data-testid={T.watchRow(of.instrumentId)}
+      data-freshness={age.state}
+    >
+      {/* biome-ignore lint/a11y/useSemanticElements: see above */}
+      <span role="gridcell" className="clip">
+        <button
+          type="button"
+          className="watch-name clip"
+          title={of.displayName}
+          onClick={() => desk.setState({ chartInstrument: of.instrumentId })}
+          onDoubleClick={() => prefillTicket(of.instrumentId, null, null)}
+          onKeyDown={onKey}
+        >
+          {of.symbol}
+        </button>
+      </span>
+      <DirectionCell of={of} />
+      <PriceCell of={of} side="SELL" />
+      <PriceCell of={of} side="BUY" />
+      <Values of={of} />
+      <span className="watch-spark">
+        <Sparkline instrumentId={of.instrumentId} />
+      </span>
+      <AgeMark {...age} testId={T.watchAge(of.instrumentId)} />
+      <RowMenu of={of} pinned={pinned} acts={acts} />
+    </div>
+  );
+});

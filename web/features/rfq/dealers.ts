@@ -1,0 +1,40 @@
+import { api } from '@client/rest';
+import { useCan } from '@client/session';
+import type { Dealer } from '@model/types';
+import { useQuery } from '@tanstack/react-query';
+import { useMemo } from 'react';
+import type { Draft } from './store';
+
+export interface Choice {
+  dealer: Dealer;
+  /** Why this dealer cannot be asked for this instrument; null when it can. */
+  off: string | null;
+  chosen: boolean;
+}
+
+export function useDealers() {
+  const may = useCan('dealers.read');
+  return useQuery({
+    queryKey: ['dealers'],
+    queryFn: async () => (await api.dealers()).items,
+    enabled: may,
+    refetchInterval: 15_000,
+  });
+}
+
+export function choicesOf(dealers: readonly Dealer[], draft: Draft): Choice[] {
+  return dealers.map((dealer) => {
+    const trades = !draft.instrumentId || dealer.instrumentIds.includes(draft.instrumentId);
+    const off = !dealer.enabled
+      ? (dealer.reason ?? 'off')
+      : trades
+        ? null
+        : 'does not quote this instrument';
+    return { dealer, off, chosen: off === null && !draft.without.includes(dealer.lpId) };
+  });
+}
+
+export function useChoices(draft: Draft): Choice[] {
+  const { data } = useDealers();
+  return useMemo(() => choicesOf(data ?? [], draft), [data, draft]);
+}
