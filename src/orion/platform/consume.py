@@ -163,6 +163,8 @@ class Consumer:
         except Exception as error:
             if len(records) > 1:
                 for record in records:  # the one that fails alone is the one to blame
+                    if self.stopped:
+                        return
                     head = (record.topic, record.part)
                     if self._cursor[head] == record.offset and not self._is_blocked(
                         head, asyncio.get_running_loop().time()
