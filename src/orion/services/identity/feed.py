@@ -31,7 +31,7 @@ class Feed:
         self._database, self._clock, self._poll_s = database, clock, poll_ms / 1000
         self._woken = asyncio.Event()
         self._told: dict[int, int] = {}
-        self._watchers: set[asyncio.Queue[Revoked]] = set()
+        self.watchers: set[asyncio.Queue[Revoked]] = set()
 
     def wake(self) -> None:
         """Something was revoked here: look at once."""
@@ -43,7 +43,7 @@ class Feed:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._woken.wait(), self._poll_s)
             self._woken.clear()
-            if not self._watchers:
+            if not self.watchers:
                 continue
             try:
                 await self._look()
@@ -59,9 +59,9 @@ class Feed:
         self._told = {n: at for n, at in self._told.items() if at >= since - LOOK_BACK_S * SECOND}
 
     def _tell(self, item: Revoked) -> None:
-        for queue in tuple(self._watchers):
+        for queue in tuple(self.watchers):
             if queue.qsize() >= MAX_WAITING:
-                self._watchers.discard(queue)  # its stream ends, and starts again with a snapshot
+                self.watchers.discard(queue)  # its stream ends, and starts again with a snapshot
                 queue.put_nowait(_END)
             else:
                 queue.put_nowait(item)
@@ -73,7 +73,7 @@ class Feed:
     async def watch(self) -> AsyncIterator[tuple[bool, Sequence[Revoked]]]:
         """(True, all in force), then (False, new ones) as they come."""
         queue: asyncio.Queue[Revoked] = asyncio.Queue()
-        self._watchers.add(queue)
+        self.watchers.add(queue)
         try:
             now = self._clock.now()
             yield True, [item for _, item in await self._read(now - IN_FORCE_S * SECOND)]
@@ -85,7 +85,7 @@ class Feed:
                     return
                 yield False, items
         finally:
-            self._watchers.discard(queue)
+            self.watchers.discard(queue)
 
 
 _END = Revoked(at=-1)
