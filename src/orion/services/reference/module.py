@@ -11,7 +11,7 @@ from orion.platform.bus.port import Record
 from orion.platform.config import ConfigError
 from orion.platform.errors import NotOwner, Unavailable
 from orion.platform.module import Module, Ports
-from orion.platform.project import Projector
+from orion.platform.projector import Projector
 from orion.platform.publish import Publisher
 from orion.platform.transact_words import Fact
 from orion.services.reference import queries
