@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from joserfc.jwk import ECKey
 
 from orion.app.modules import MODULES
 from orion.platform.auth import ServiceTokens, StaticKeys, Verifier
+from orion.platform.cache.memory import MemoryCache
 from orion.platform.clock import SystemClock
 from orion.platform.config import Settings
 from orion.platform.module import Module, Ports
@@ -25,6 +26,10 @@ from tests.forged import SERVICE_KEY, Forger
 from tests.services.machine import Machine
 from tests.web import served
 
+EVERYTHING = {
+    "assetClasses": ["FX", "RATES", "CREDIT", "EQUITY"], "instrumentIds": None,
+    "venueIds": ["XORN", "XLYR", "XCRU"], "maxNotional": "100000000", "rfqPerMinute": 100_000,
+}
 ROLES = ("TRADER", "SALES", "RISK", "ANALYST", "ADMIN", "PLATFORM")
 TENANTS = ("alpha", "beta")
 
@@ -48,6 +53,7 @@ class Desk:
     def token(self, name: str, tenant: str = "alpha", **claims: Any) -> str:
         """A good access token of a user such as trader or trader2 (roles by the name)."""
         role = name.rstrip("0123456789").upper()
+        claims.setdefault("ent", EVERYTHING)
         desk = claims.pop("desk", "macro" if role == "TRADER" else name)
         return self.forger.user(
             sub=f"{tenant}-{name}", tenant=tenant, user=f"{name}@{tenant}", name=name.title(), desk=desk,
@@ -85,10 +91,10 @@ async def opened(machine: Machine, tmp: Path, names: tuple[str, ...]) -> AsyncIt
         )
         directory = Directory(addresses, ServiceTokens(SERVICE_KEY, "bff_workstation", clock))
         ports = Ports(
-            clock=clock, bus=machine.bus, store=machine.store, database=machine.database, cache=None,
+            clock=clock, bus=machine.bus, store=machine.store, database=machine.database, cache=MemoryCache(),
             directory=directory, verifier=verifier, settings=settings, telemetry=None, address=address,
         )
-        modules = {n: MODULES[n].build(ports, settings.section(n, MODULES[n].config_type)) for n in (*names, "bff_workstation")}
+        modules = {n: _build(n, ports, directory) for n in (*names, "bff_workstation")}
         built.append(Desk(port, settings, forger, directory, verifier, machine, modules))
         return modules["bff_workstation"].http
 
@@ -110,6 +116,13 @@ async def opened(machine: Machine, tmp: Path, names: tuple[str, ...]) -> AsyncIt
             await asyncio.gather(*tasks, return_exceptions=True)
             await desk.directory.close()
             await rpc.stop(0)
+
+
+def _build(name: str, ports: Ports, directory: Directory) -> Module:
+    speaking = directory.speaking_as(ServiceTokens(SERVICE_KEY, name, ports.clock))
+    entry = MODULES[name]
+    config = ports.settings.section(name, entry.config_type)
+    return entry.build(replace(ports, directory=speaking), config)
 
 
 async def until(condition: Callable[[], Any], seconds: float = 20) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orion.platform.module import Module, Ports
-from orion.platform.project import Projector
+from orion.platform.projector import Projector
 from orion.services.notifications.config import Config
 from orion.services.notifications.live import Live
 from orion.services.notifications.projections import PROJECTIONS
@@ -20,5 +20,5 @@ def build(ports: Ports, config: Config) -> Module:
         "notifications",
         rpc=[(add_NotificationServiceServicer_to_server, servicer)],
         tasks=[projector.run, live.run],
-        ready=lambda: None if live.is_ready else "notifications: catching up",
+        ready=lambda: projector.ready() or (None if live.is_ready else "notifications: catching up"),
     )
