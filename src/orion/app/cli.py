@@ -5,6 +5,7 @@ failed, 2 not there or used wrongly, 78 configuration.
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Annotated, Any, NoReturn, TypeVar
 import typer
 from rich.console import Console
 
-from orion.platform.config import ConfigError, Settings
+from orion.platform.config import CHECKOUT, ConfigError, Settings
 from orion.platform.datadir import StartError, explain
 from orion.platform.errors import Coded
 from orion.platform.supervise import EX_CONFIG
@@ -45,7 +46,7 @@ DataDir = Annotated[
 
 def fail(text: str, code: int = FAILED) -> NoReturn:
     """Ends the program with a sentence."""
-    errors.print(text, markup=False, style="red" if code == FAILED else "")
+    errors.print(text, markup=False, soft_wrap=True)
     raise SystemExit(code)
 
 
@@ -188,9 +189,158 @@ def audit_verify(data_dir: DataDir = None) -> None:
         raise SystemExit(FAILED)
 
 
+@app.command()
+def rebuild(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Read models, such as rm_rfq_blotter; none: all.")
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Only compare with the live ones; change nothing.")
+    ] = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Make read models anew from the log and swap them in."""
+    from orion.app.operate import rebuild as work
+
+    done = run(work(settings_with(data_dir=data_dir), names or [], check=check))
+    for one in done:
+        same = "identical" if one.is_equal else "DIFFERENT"
+        print(f"{one.name}: {one.records} records, {same} (live {one.live}, anew {one.rebuilt})")
+    if check and not all(one.is_equal for one in done):
+        raise SystemExit(FAILED)
+
+
+Consumer = Annotated[str | None, typer.Option(help="Only of this consumer.")]
+Tenant = Annotated[str | None, typer.Option(help="Only of this tenant.")]
+
+
+@dlq_verbs.command("list")
+def dlq_list(
+    consumer: Consumer = None,
+    tenant: Tenant = None,
+    everything: Annotated[bool, typer.Option("--all", help="Also those replayed.")] = False,
+    limit: Annotated[int, typer.Option(min=1, max=10_000)] = 100,
+    data_dir: DataDir = None,
+) -> None:
+    """List dead letters, oldest first."""
+    from orion.app.operate import dead_letters
+
+    async def work() -> list[Any]:
+        async with dead_letters(settings_with(data_dir=data_dir)) as (letters, store):
+            return await letters.list_letters(
+                store, consumer=consumer, tenant=tenant, is_open=not everything, limit=limit
+            )
+
+    found = run(work())
+    for x in found:
+        r = x.record
+        parked = " (parked)" if x.parked else ""
+        print(f"{x.consumer}  {r.topic}/{r.part}/{r.offset}  {r.tenant}  {r.entity}", end="  ")
+        print(f"{x.status}{parked}  {x.attempts} attempts  {x.error}")
+    print(f"{len(found)} dead letters.")
+
+
+@dlq_verbs.command("show")
+def dlq_show(
+    consumer: str,
+    position: Annotated[str, typer.Argument(help="TOPIC/PART/OFFSET")],
+    data_dir: DataDir = None,
+) -> None:
+    """Show one dead letter with its bytes and the error."""
+    from orion.app.operate import dead_letters
+
+    topic, part, offset = _position(position)
+
+    async def work() -> Any:
+        async with dead_letters(settings_with(data_dir=data_dir)) as (letters, store):
+            return await letters.show_letter(store, consumer, topic, part, offset)
+
+    letter = run(work())
+    if letter is None:
+        fail(f"{consumer} has no dead letter at {position}.")
+    print(f"consumer  {letter.consumer} (version {letter.version})\nrecord    {letter.record}")
+    print(f"status    {letter.status}, {letter.attempts} attempts, parked: {letter.parked}")
+    print(f"error     {letter.error}\n{letter.trace}")
+
+
+@dlq_verbs.command("replay")
+def dlq_replay(
+    consumer: str,
+    tenant: Tenant = None,
+    entity: Annotated[str | None, typer.Option(help="Only of this entity.")] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Ask a consumer to process its dead letters again, in order."""
+    from orion.app.operate import dead_letters
+
+    async def work() -> int:
+        async with dead_letters(settings_with(data_dir=data_dir)) as (letters, store):
+            asked = await letters.replay_letters(
+                store, consumer=consumer, tenant=tenant, entity=entity
+            )
+            return len(asked)
+
+    print(f"{run(work())} dead letters wait for {consumer}, which takes them while it runs.")
+
+
+def _position(text: str) -> tuple[str, int, int]:
+    topic, _, rest = text.partition("/")
+    part, _, offset = rest.partition("/")
+    if not (topic and part.isdecimal() and offset.isdecimal()):
+        fail(f"{text!r} is no position. Write it as TOPIC/PART/OFFSET, as `dlq list` does.")
+    return topic, int(part), int(offset)
+
+
+@app.command()
+def verify(data_dir: DataDir = None) -> None:
+    """Check what must always hold; 0 and a summary, or each violation."""
+    from orion.app.operate import verify as work
+
+    checked, violations = run(work(settings_with(data_dir=data_dir)))
+    for violation in violations:
+        print(f"VIOLATION: {violation}")
+    for line in checked:
+        print(line)
+    print(f"{len(violations)} violations.")
+    if violations:
+        raise SystemExit(FAILED)
+
+
+@app.command()
+def replay() -> None:
+    """Deliver recorded events again."""
+    fail(
+        "`orion replay` is not there yet in this version. Read models: `orion rebuild`.", NOT_THERE
+    )
+
+
+PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+
+
+@app.command(context_settings=PASS_ON)
+def bench(context: typer.Context) -> None:
+    """Measure; what follows goes to the benchmark (`bench --help`)."""
+    _become("benchmarks", "bench", context.args)
+
+
+@app.command(context_settings=PASS_ON)
+def chaos(context: typer.Context) -> None:
+    """Kill processes under load and verify; what follows goes to the program."""
+    _become("benchmarks.chaos", "chaos", context.args)
+
+
+def _become(program: str, verb: str, arguments: list[str]) -> None:
+    """Replaces this process by a program of the checkout."""
+    folder = CHECKOUT / program.replace(".", "/")
+    if not (folder / "__main__.py").is_file() and not folder.with_suffix(".py").is_file():
+        fail(f"`orion {verb}` is not there yet in this version.", NOT_THERE)
+    os.chdir(CHECKOUT)
+    os.execv(sys.executable, [sys.executable, "-m", program, *arguments])
+
+
 def main() -> None:
     """The entry point."""
-    app()
+    app(prog_name="./orion")
 
 
 if __name__ == "__main__":

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from types import ModuleType
+from typing import Any
 
+from orion.app.modules import MODULES
 from orion.app.profiles import SERVICE_KEY, addresses, secrets
 from orion.app.running import database_of, settings_of_running
 from orion.platform.auth import ServiceTokens
@@ -76,6 +78,46 @@ async def migrate_database(settings: Settings) -> list[str]:
             raise StartError(f"{settings.data_dir}: {error}.") from error
 
 
+def projections() -> dict[str, Any]:
+    """Every read model by name, with what makes its rows."""
+    found: dict[str, Any] = {}
+    for name in MODULES:
+        with suppress(NotThere):
+            module = part(f"orion.services.{name}.projections", "rebuild")
+            found.update({p.name: p for p in module.PROJECTIONS})
+    return found
+
+
+async def rebuild(settings: Settings, names: Sequence[str], *, check: bool) -> list[Any]:
+    """Rebuilds read models from the log and swaps them in, or only compares (`check`)."""
+    work = part("orion.platform.rebuild", "rebuild")
+    known = projections()
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise StartError(
+            f"There is no read model {', '.join(unknown)}. Known: {', '.join(sorted(known))}."
+        )
+    done: list[Any] = []
+    async with database_of(settings) as door:
+        for name in names or sorted(known):
+            act = work.compare if check else work.rebuild
+            try:
+                done.append(await act(known[name], door.dsn("orion_owner")))
+            except work.LogIncomplete as error:
+                raise StartError(f"{name} was left as it is: {error}.") from error
+    return done
+
+
+@asynccontextmanager
+async def dead_letters(settings: Settings) -> AsyncIterator[tuple[ModuleType, Any]]:
+    """What is done with dead letters, and the store they lie in."""
+    from orion.platform.store.postgres import PostgresStore
+
+    work = part("orion.platform.deadletters", "dlq")
+    async with database_of(settings) as door, PostgresStore.open(door) as store:
+        yield work, store
+
+
 async def audit_verify(settings: Settings) -> tuple[str, list[str], list[str]]:
     """What was checked, what is wrong, what should be known."""
     from orion.platform.store.database import PostgresDatabase
@@ -88,3 +130,10 @@ async def audit_verify(settings: Settings) -> tuple[str, list[str], list[str]]:
         f"{report.log_rows} rows of the log"
     )
     return summary, report.violations, report.notes
+
+
+async def verify(settings: Settings) -> tuple[list[str], list[str]]:
+    """What was checked (with how much there was to check), and every violation."""
+    work = part("orion.app.verify", "verify")
+    async with database_of(settings) as door:
+        return await work.verify(settings, door)

@@ -6,11 +6,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from orion.platform.config import Settings
-from orion.platform.datadir import DataFolder, StartError
+from orion.platform.datadir import DataFolder, InUse, StartError
 from orion.platform.embedded import Access, EmbeddedPostgres
 
 SHARED = ("port", "processes", "public_url", "postgres_dsn", "env", "profile")
@@ -55,13 +55,11 @@ async def database_of(settings: Settings) -> AsyncIterator[Access]:
         return
     if not (settings.data_dir / "pg").exists():
         raise StartError(f"{settings.data_dir} holds no data yet. ./orion up makes it.")
-    try:
-        folder = DataFolder(settings.data_dir).__enter__()
-    except StartError as error:
-        if "already runs" not in str(error):
-            raise
-        yield door
-        return
-    with folder:
-        async with EmbeddedPostgres(settings.data_dir, settings.run_dir):
+    async with AsyncExitStack() as stack:
+        try:
+            stack.enter_context(DataFolder(settings.data_dir))
+        except InUse:
             yield door
+            return
+        await stack.enter_async_context(EmbeddedPostgres(settings.data_dir, settings.run_dir))
+        yield door

@@ -24,6 +24,10 @@ class StartError(Exception):
     exit_code = 1
 
 
+class InUse(StartError):
+    """Another process holds the folder."""
+
+
 def explain(error: OSError, what: str) -> StartError:
     """What an error of the operating system means to the person who starts the platform."""
     if error.errno == errno.ENOSPC:
@@ -63,6 +67,7 @@ class DataFolder:
 
     def __exit__(self, *_exc: object) -> None:
         if self._lock is not None:
+            self.say("")
             self._lock.close()
             self._lock = None
 
@@ -81,7 +86,7 @@ class DataFolder:
             lock.close()
             if error.errno not in (errno.EAGAIN, errno.EACCES):
                 raise
-            raise StartError(
+            raise InUse(
                 f"Orion already runs on {self.path}{f' ({holder})' if holder else ''}. Stop it "
                 "with Ctrl-C, or choose another folder with --data-dir and another --port."
             ) from None
