@@ -37,7 +37,7 @@ async def me(caller: Caller, links: Links, about: About) -> shapes.Me:
         max_notional_currency="USD", rfq_per_minute=grants.rfq_per_minute if grants else 0,
     )
     session = shapes.SessionInfo(
-        expires_at=time_of(caller.expires_at * 1_000_000) if caller.expires_at else None,
+        expires_at=time_of(caller.session_expires_at * 1_000_000) if caller.session_expires_at else None,
         idle_timeout_seconds=about.session_idle_seconds,
     )
     return shapes.Me(

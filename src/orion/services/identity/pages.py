@@ -141,7 +141,7 @@ def _page(title: str, body: str, around: Surroundings) -> str:
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f'<title>{escape(title)}</title><link rel="stylesheet" href="/oidc/assets/login.css"></head><body><main>'
+        f'<title>{escape(title)}</title><link rel="icon" href="/oidc/assets/icon.svg"><link rel="stylesheet" href="/oidc/assets/login.css"></head><body><main>'
         f'<section class="form">{_BRAND}{body}<div class="foot"><span>Build {escape(around.build)}</span>'
         f"<span>{escape(around.environment.upper())}</span></div></section>"
         f'<section class="side">{_BELT}{_notices(around)}</section></main></body></html>'
@@ -156,9 +156,15 @@ def _notices(around: Surroundings) -> str:
             '<span class="tag">SIM</span>. No order leaves this system.</dd>'
         )
     if around.demo_users:
-        users = ", ".join(f"<code>{escape(u)}</code>" for u in around.demo_users)
-        rows.append(f"<dt>Demo users</dt><dd>{users}</dd>")
+        rows.append(f"<dt>Demo users</dt><dd>{_by_tenant(around.demo_users)}</dd>")
         rows.append(f"<dt>Demo password</dt><dd><code>{escape(around.demo_password)}</code></dd>")
     if not rows:
         return ""
     return f'<div class="notices"><h2>Notices</h2><dl>{"".join(rows)}</dl></div>'
+
+
+def _by_tenant(users: tuple[str, ...]) -> str:
+    lines: dict[str, list[str]] = {}
+    for user in users:
+        lines.setdefault(user.rpartition("@")[2], []).append(f"<code>{escape(user)}</code>")
+    return "<br>".join(", ".join(line) for line in lines.values())

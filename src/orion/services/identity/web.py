@@ -145,7 +145,11 @@ def asset(name: str) -> Response[bytes]:
     return Response(body, media_type=kind, headers=headers)
 
 
-_ASSETS = {"login.css": "text/css; charset=utf-8", "inter-latin.woff2": "font/woff2"}
+_ASSETS = {
+    "login.css": "text/css; charset=utf-8",
+    "inter-latin.woff2": "font/woff2",
+    "icon.svg": "image/svg+xml",
+}
 
 
 # -- the page
