@@ -32,7 +32,11 @@ async function open(): Promise<void> {
     if (isSignedOut(error)) return goToSignIn();
     const failure = asApiError(error);
     root.render(
-      <ClosedDoor sentence={failure.message} traceId={failure.traceId} onRetry={() => void open()} />,
+      <ClosedDoor
+        sentence={failure.message}
+        traceId={failure.traceId}
+        onRetry={() => void open()}
+      />,
     );
   }
 }

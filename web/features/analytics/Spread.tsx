@@ -10,9 +10,9 @@ import { NO_VALUE, unitWord } from '@model/price';
 import { T } from '@model/testids';
 import { millis } from '@model/time';
 import type { Instrument } from '@model/types';
+import { useQuery } from '@tanstack/react-query';
 import { Button } from '@ui/controls';
 import { Empty, Failed, Loading } from '@ui/states';
-import { useQuery } from '@tanstack/react-query';
 import { useEffect, useRef, useState } from 'react';
 import './analytics.css';
 import type { Mark, SpreadPlot } from './plot';
@@ -29,22 +29,41 @@ function marksOf(instrumentId: string): Mark[] {
     .sort((a, b) => a.at - b.at);
 }
 
-function Legend({ of, facts, decimals }: { of: Instrument; facts: Summary | null; decimals: number }) {
-  const text = (value: number | undefined) => (value === undefined ? NO_VALUE : value.toFixed(decimals));
+function Legend({
+  of,
+  facts,
+  decimals,
+}: {
+  of: Instrument;
+  facts: Summary | null;
+  decimals: number;
+}) {
+  const text = (value: number | undefined) =>
+    value === undefined ? NO_VALUE : value.toFixed(decimals);
   return (
     <div className="spread-legend">
       <span>Spread in {of.spreadUnit === '32nds' ? '32nds' : unitWord(of.spreadUnit)}</span>
-      <span>now <b>{text(facts?.now)}</b></span>
-      <span>median <b>{text(facts?.median)}</b></span>
-      <span>p95 <b>{text(facts?.p95)}</b></span>
-      <span>max <b>{text(facts?.max)}</b></span>
+      <span>
+        now <b>{text(facts?.now)}</b>
+      </span>
+      <span>
+        median <b>{text(facts?.median)}</b>
+      </span>
+      <span>
+        p95 <b>{text(facts?.p95)}</b>
+      </span>
+      <span>
+        max <b>{text(facts?.max)}</b>
+      </span>
     </div>
   );
 }
 
 function saveCsv(of: Instrument, series: Series): void {
   const rows = series.at.map((at, i) => `${new Date(at * 1000).toISOString()},${series.spread[i]}`);
-  const text = [`Time UTC,${csvCell(`Spread ${of.symbol} in ${of.spreadUnit}`)}`, ...rows, ''].join('\r\n');
+  const text = [`Time UTC,${csvCell(`Spread ${of.symbol} in ${of.spreadUnit}`)}`, ...rows, ''].join(
+    '\r\n',
+  );
   const url = URL.createObjectURL(new Blob([text], { type: 'text/csv;charset=utf-8' }));
   const link = document.createElement('a');
   link.href = url;
@@ -53,7 +72,17 @@ function saveCsv(of: Instrument, series: Series): void {
   setTimeout(() => URL.revokeObjectURL(url), 10_000);
 }
 
-function Chart({ of, first, minutes, onFacts }: { of: Instrument; first: Series; minutes: number; onFacts: (series: Series) => void }) {
+function Chart({
+  of,
+  first,
+  minutes,
+  onFacts,
+}: {
+  of: Instrument;
+  first: Series;
+  minutes: number;
+  onFacts: (series: Series) => void;
+}) {
   const root = useRef<HTMLDivElement>(null);
   const theme = usePreferences((k) => k.theme);
   // biome-ignore lint/correctness/useExhaustiveDependencies: a new theme needs newly read colours
@@ -88,7 +117,15 @@ function Chart({ of, first, minutes, onFacts }: { of: Instrument; first: Series;
       plot?.destroy();
     };
   }, [of, first, minutes, onFacts, theme]);
-  return <div className="spread-plot" ref={root} data-testid={T.spreadChart} role="img" aria-label={`Spread of ${of.symbol} over ${minutes} minutes`} />;
+  return (
+    <div
+      className="spread-plot"
+      ref={root}
+      data-testid={T.spreadChart}
+      role="img"
+      aria-label={`Spread of ${of.symbol} over ${minutes} minutes`}
+    />
+  );
 }
 
 export function Spread() {
@@ -107,7 +144,12 @@ export function Spread() {
     gcTime: 0,
   });
   useEffect(() => setSeries(of && query.data ? fromBars(query.data, of) : null), [query.data, of]);
-  if (!of) return all.length === 0 ? <Loading what="instruments" /> : <Empty title="No instrument">Choose one.</Empty>;
+  if (!of)
+    return all.length === 0 ? (
+      <Loading what="instruments" />
+    ) : (
+      <Empty title="No instrument">Choose one.</Empty>
+    );
   const failure = query.error ? asApiError(query.error) : null;
   return (
     <>
@@ -139,7 +181,13 @@ export function Spread() {
           ))}
         </div>
         <span className="spring" />
-        <Button small kind="bare" icon="download" disabled={!series?.at.length} onClick={() => series && saveCsv(of, series)}>
+        <Button
+          small
+          kind="bare"
+          icon="download"
+          disabled={!series?.at.length}
+          onClick={() => series && saveCsv(of, series)}
+        >
           CSV
         </Button>
       </div>

@@ -26,7 +26,12 @@ export class SpreadPlot {
     const style = getComputedStyle(root);
     this.colour = (name) => style.getPropertyValue(name).trim();
     const font = `11px ${style.getPropertyValue('--font-ui')}`;
-    const axis = { font, stroke: () => this.colour('--text-3'), ticks: { show: false }, grid: { show: false } };
+    const axis = {
+      font,
+      stroke: () => this.colour('--text-3'),
+      ticks: { show: false },
+      grid: { show: false },
+    };
     this.plot = new uPlot(
       {
         width: Math.max(10, root.clientWidth),
@@ -36,7 +41,14 @@ export class SpreadPlot {
         padding: [10, 0, 0, 8],
         scales: { x: { time: false }, y: { range: (_, low, high) => range(low, high) } },
         axes: [
-          { ...axis, size: BOTTOM, gap: 4, space: 56, values: (_, values) => values.map(hhmm), incrs: [60, 120, 300, 600, 900, 1200, 1800, 3600] },
+          {
+            ...axis,
+            size: BOTTOM,
+            gap: 4,
+            space: 56,
+            values: (_, values) => values.map(hhmm),
+            incrs: [60, 120, 300, 600, 900, 1200, 1800, 3600],
+          },
           {
             ...axis,
             side: 1,
@@ -103,7 +115,11 @@ export class SpreadPlot {
       ctx.fillRect(bbox.left + bbox.width + 4 * scale, y - 7 * scale, width, 14 * scale);
       ctx.fillStyle = this.colour('--text-inv');
       ctx.textAlign = 'center';
-      ctx.fillText(last.toFixed(decimals), bbox.left + bbox.width + 4 * scale + width / 2, y + scale / 2);
+      ctx.fillText(
+        last.toFixed(decimals),
+        bbox.left + bbox.width + 4 * scale + width / 2,
+        y + scale / 2,
+      );
     }
     ctx.restore();
   }

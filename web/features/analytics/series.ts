@@ -63,7 +63,8 @@ export interface Summary {
 export function summary(series: Series): Summary | null {
   if (series.spread.length === 0) return null;
   const sorted = [...series.spread].sort((a, b) => a - b);
-  const at = (share: number) => sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? 0;
+  const at = (share: number) =>
+    sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? 0;
   return {
     now: series.spread.at(-1) ?? 0,
     median: at(0.5),

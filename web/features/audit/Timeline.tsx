@@ -7,10 +7,10 @@ import { isOpen } from '@model/outcome';
 import { T } from '@model/testids';
 import { clockOf, millis } from '@model/time';
 import type { AuditItem } from '@model/types';
+import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { Button, CopyButton } from '@ui/controls';
 import { Icon, type IconName } from '@ui/icons';
 import { Empty, Failed, Loading } from '@ui/states';
-import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { useEffect, useState } from 'react';
 import { useStore } from 'zustand';
 
@@ -31,8 +31,11 @@ const iconOf = (eventType: string): IconName =>
 
 const GROUP = /\B(?=(\d{3})+(?!\d))/g;
 function offsetText(ms: number): string {
-  const [whole = '0', part = '0'] = Math.abs(ms).toFixed(1).split('.');
-  return `${ms < 0 ? '−' : '+'}${whole.replace(GROUP, ',')}.${part}`;
+  // Past ten seconds a tenth of a millisecond says nothing and does not fit.
+  const [whole = '0', part] = Math.abs(ms)
+    .toFixed(Math.abs(ms) < 10_000 ? 1 : 0)
+    .split('.');
+  return `${ms < 0 ? '−' : '+'}${whole.replace(GROUP, ',')}${part === undefined ? '' : `.${part}`}`;
 }
 
 // A wait this long is a person deciding, not a machine working.
@@ -164,7 +167,10 @@ function Story({ subject }: { subject: TimelineSubject }) {
             {subject.displayId}
           </span>
           <span className="clip">
-            <span className={`strong ${buy ? 'tone-buy' : 'tone-sell'}`}>{buy ? 'Buy' : 'Sell'}</span> {subject.text}
+            <span className={`strong ${buy ? 'tone-buy' : 'tone-sell'}`}>
+              {buy ? 'Buy' : 'Sell'}
+            </span>{' '}
+            {subject.text}
           </span>
           <span className="spring" />
           <Button
@@ -200,7 +206,11 @@ function Story({ subject }: { subject: TimelineSubject }) {
           Events arrive here a moment after they happen.
         </Empty>
       ) : (
-        <ol className="timeline-list" data-testid={T.timeline} data-correlation-id={subject.correlationId}>
+        <ol
+          className="timeline-list"
+          data-testid={T.timeline}
+          data-correlation-id={subject.correlationId}
+        >
           {items.map((item, i) => (
             <Event key={item.eventId} item={item} previous={items[i - 1]} />
           ))}
@@ -215,7 +225,8 @@ export function Timeline() {
   if (!subject) {
     return (
       <Empty title="No story chosen">
-        Press a row in the RFQ or trade blotter: what every service did with it stands here, in order.
+        Press a row in the RFQ or trade blotter: what every service did with it stands here, in
+        order.
       </Empty>
     );
   }

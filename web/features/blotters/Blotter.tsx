@@ -90,8 +90,7 @@ export function Blotter<R extends BlotterRow>(props: BlotterProps<R>) {
     );
   }, [source.rows, mine, today, user, at]);
   const saveColumns = useCallback(
-    (state: unknown) =>
-      keep({ columns: { ...preferences.getState().kept.columns, [id]: state } }),
+    (state: unknown) => keep({ columns: { ...preferences.getState().kept.columns, [id]: state } }),
     [id],
   );
   if (source.error && source.rows.length === 0) {

@@ -47,11 +47,21 @@ const RfqFoot = ({ rows }: { rows: readonly RfqRow[] }) => {
   const count = (test: (row: RfqRow) => boolean) => rows.filter(test).length;
   return (
     <>
-      <span><b>{count((r) => isOpen(r.status))}</b> open</span>
-      <span><b>{count((r) => r.status === 'TRADED')}</b> traded</span>
-      <span><b>{count((r) => LAPSED.has(r.status))}</b> lapsed</span>
-      <span><b>{count((r) => r.status === 'REJECTED')}</b> rejected</span>
-      <span><b>{count((r) => r.status === 'DENIED')}</b> denied</span>
+      <span>
+        <b>{count((r) => isOpen(r.status))}</b> open
+      </span>
+      <span>
+        <b>{count((r) => r.status === 'TRADED')}</b> traded
+      </span>
+      <span>
+        <b>{count((r) => LAPSED.has(r.status))}</b> lapsed
+      </span>
+      <span>
+        <b>{count((r) => r.status === 'REJECTED')}</b> rejected
+      </span>
+      <span>
+        <b>{count((r) => r.status === 'DENIED')}</b> denied
+      </span>
     </>
   );
 };
@@ -60,9 +70,15 @@ const TradeFoot = ({ rows }: { rows: readonly Trade[] }) => {
   const buys = rows.filter((t) => t.side === 'BUY').length;
   return (
     <>
-      <span><b>{rows.length}</b> {rows.length === 1 ? 'trade' : 'trades'}</span>
-      <span><b>{buys}</b> bought</span>
-      <span><b>{rows.length - buys}</b> sold</span>
+      <span>
+        <b>{rows.length}</b> {rows.length === 1 ? 'trade' : 'trades'}
+      </span>
+      <span>
+        <b>{buys}</b> bought
+      </span>
+      <span>
+        <b>{rows.length - buys}</b> sold
+      </span>
     </>
   );
 };
@@ -116,7 +132,9 @@ function TradeBlotter() {
       selectedId={selected?.tradeId ?? null}
       onRow={pickTrade}
       foot={(rows) => <TradeFoot rows={rows} />}
-      empty={<Empty title="No trades yet">Accept a dealer's quote and the trade stands here.</Empty>}
+      empty={
+        <Empty title="No trades yet">Accept a dealer's quote and the trade stands here.</Empty>
+      }
     />
   );
 }
@@ -124,11 +142,7 @@ function TradeBlotter() {
 function RfqTitle() {
   const source = useRfqRows();
   const open = source.rows.filter((r) => isOpen(r.status)).length;
-  return (
-    <>
-      RFQs {open > 0 && <span className="count">{open} open</span>}
-    </>
-  );
+  return <>RFQs {open > 0 && <span className="count">{open} open</span>}</>;
 }
 
 export const panels: PanelSpec[] = [

@@ -46,7 +46,8 @@ function useMerged<L, R>(merge: Merge<L, R>): BlotterSource<R> {
   const { data } = query;
   const rows = useMemo(() => {
     const byId = new Map<string, R>();
-    for (const page of data?.pages ?? []) for (const row of page.items) byId.set(merge.idOf(row), row);
+    for (const page of data?.pages ?? [])
+      for (const row of page.items) byId.set(merge.idOf(row), row);
     for (const item of live.values()) {
       const row = merge.toRow(item);
       const listed = byId.get(merge.idOf(row));

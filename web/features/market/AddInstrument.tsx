@@ -9,7 +9,8 @@ import type { ActiveWatchlist, WatchlistActs } from './watchlists';
 
 export function matches(of: Instrument, text: string): boolean {
   const words = text.toLowerCase().split(/\s+/).filter(Boolean);
-  const hay = `${of.symbol} ${of.instrumentId} ${of.displayName} ${of.group} ${of.isin ?? ''}`.toLowerCase();
+  const hay =
+    `${of.symbol} ${of.instrumentId} ${of.displayName} ${of.group} ${of.isin ?? ''}`.toLowerCase();
   return words.every((word) => hay.includes(word));
 }
 

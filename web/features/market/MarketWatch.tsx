@@ -9,8 +9,8 @@ import { Icon } from '@ui/icons';
 import { Empty, Failed, Loading } from '@ui/states';
 import { useMemo, useState } from 'react';
 import { AddInstrument, matches } from './AddInstrument';
-import { type RowActs, WatchRow } from './WatchRow';
 import { WatchlistMenu } from './WatchlistMenu';
+import { type RowActs, WatchRow } from './WatchRow';
 import { useWatchlist, useWatchlistActs } from './watchlists';
 
 interface Group {
@@ -29,27 +29,23 @@ function groupsOf(rows: readonly Instrument[], pinned: readonly string[]): Group
 
 /** What the spread column means in this group, and how 32nds are to be read. */
 function unitNote(rows: readonly Instrument[]): string {
-  const units = [...new Set(rows.map((r) => (r.spreadUnit === '32nds' ? '32nds' : unitWord(r.spreadUnit))))];
+  const units = [
+    ...new Set(rows.map((r) => (r.spreadUnit === '32nds' ? '32nds' : unitWord(r.spreadUnit)))),
+  ];
   const note = `spread in ${units.join(', ')}`;
   return units.includes('32nds') ? `${note}; + is half a 32nd` : note;
 }
 
 const Heads = () => (
-  // biome-ignore lint/a11y/useFocusableInteractive: column heads are read, not operated
-  // biome-ignore lint/a11y/useSemanticElements: a grid of rows, not a table of text
-  <div className="watch-head" role="row">
-    {/* biome-ignore-start lint/a11y/useSemanticElements: see above */}
-    {/* biome-ignore-start lint/a11y/useFocusableInteractive: see above */}
-    <span role="columnheader">Instrument</span>
+  <div className="watch-head" aria-hidden="true">
+    <span>Instrument</span>
     <span />
-    <span role="columnheader" className="right">Bid</span>
-    <span role="columnheader" className="right">Ask</span>
-    <span role="columnheader" className="right watch-mid">Mid</span>
-    <span role="columnheader" className="right">Spread</span>
-    <span role="columnheader" style={{ paddingLeft: 6 }}>30 min</span>
-    <span role="columnheader" className="right">Age</span>
-    {/* biome-ignore-end lint/a11y/useFocusableInteractive: see above */}
-    {/* biome-ignore-end lint/a11y/useSemanticElements: see above */}
+    <span className="right">Bid</span>
+    <span className="right">Ask</span>
+    <span className="right watch-mid">Mid</span>
+    <span className="right">Spread</span>
+    <span style={{ paddingLeft: 6 }}>30 min</span>
+    <span className="right">Age</span>
   </div>
 );
 
@@ -89,7 +85,9 @@ export function MarketWatch() {
 
   const all = useMemo(
     () =>
-      [...new Set([...active.pinned, ...active.instrumentIds])].flatMap((id) => instruments.get(id) ?? []),
+      [...new Set([...active.pinned, ...active.instrumentIds])].flatMap(
+        (id) => instruments.get(id) ?? [],
+      ),
     [active, instruments],
   );
   if (instruments.size === 0) return <Loading what="instruments" rows={12} />;
@@ -134,8 +132,7 @@ export function MarketWatch() {
         />
       )}
       <Heads />
-      {/* biome-ignore lint/a11y/useSemanticElements: a grid of rows, not a table of text */}
-      <div className="watch-body" role="grid" aria-label="Market watch" aria-busy={!linked}>
+      <section className="watch-body" aria-label="Instruments and prices" aria-busy={!linked}>
         {pinnedRows.length > 0 && (
           <div className="group-row">
             <Icon name="pin" size={9} />
@@ -146,7 +143,7 @@ export function MarketWatch() {
         {groups.map((group) => {
           const shut = collapsed.includes(group.name) && filter === '';
           return (
-            <div key={group.name} role="rowgroup">
+            <div key={group.name}>
               <button
                 type="button"
                 className="group-row"
@@ -163,12 +160,20 @@ export function MarketWatch() {
         {rows.length === 0 && (
           <Empty
             title={all.length === 0 ? 'This list is empty' : 'Nothing matches'}
-            actions={filter && <Button small onClick={() => setFilter('')}>Clear filter</Button>}
+            actions={
+              filter && (
+                <Button small onClick={() => setFilter('')}>
+                  Clear filter
+                </Button>
+              )
+            }
           >
-            {all.length === 0 ? 'Press Add to put instruments on it.' : `No instrument matches “${filter}”.`}
+            {all.length === 0
+              ? 'Press Add to put instruments on it.'
+              : `No instrument matches “${filter}”.`}
           </Empty>
         )}
-      </div>
+      </section>
     </>
   );
 }

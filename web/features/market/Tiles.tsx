@@ -13,13 +13,24 @@ import { Icon } from '@ui/icons';
 import { AgeMark, Price } from '@ui/price';
 import { Empty } from '@ui/states';
 import { memo, useState } from 'react';
-import { Arrow, Flash } from './parts';
+import { Arrow } from './parts';
 import { useWatchlist } from './watchlists';
 
-function SideButton({ of, side, size, off }: { of: Instrument; side: Side; size: string | null; off: boolean }) {
+function SideButton({
+  of,
+  side,
+  size,
+  off,
+}: {
+  of: Instrument;
+  side: Side;
+  size: string | null;
+  off: boolean;
+}) {
   const live = useLive(of.instrumentId);
   const sell = side === 'SELL';
-  const what = of.assetClass === 'FX' ? of.currency : of.assetClass === 'RATES' ? of.tenor : of.symbol;
+  const what =
+    of.assetClass === 'FX' ? of.currency : of.assetClass === 'RATES' ? of.tenor : of.symbol;
   return (
     <button
       type="button"
@@ -29,11 +40,15 @@ function SideButton({ of, side, size, off }: { of: Instrument; side: Side; size:
       data-testid={sell ? T.tileSell(of.instrumentId) : T.tileBuy(of.instrumentId)}
       onClick={() => prefillTicket(of.instrumentId, side, size)}
     >
-      <Flash live={live} />
       <span className="label clip">
         {sell ? 'Sell' : 'Buy'} {what}
       </span>
-      <Price value={sell ? live?.tick.bid : live?.tick.ask} of={of} size="tile" tone={off ? 'dim' : undefined} />
+      <Price
+        value={sell ? live?.tick.bid : live?.tick.ask}
+        of={of}
+        size="tile"
+        tone={off ? 'dim' : undefined}
+      />
     </button>
   );
 }

@@ -101,26 +101,23 @@ export const WatchRow = memo(function WatchRow({ of, pinned, acts }: RowProps) {
   const selected = useDesk((d) => d.chartInstrument === of.instrumentId);
   const age = useAge(of);
   const onKey = (event: React.KeyboardEvent) => {
-    if (!event.altKey || !acts.move || (event.key !== 'ArrowUp' && event.key !== 'ArrowDown')) return;
+    if (!event.altKey || !acts.move || (event.key !== 'ArrowUp' && event.key !== 'ArrowDown'))
+      return;
     event.preventDefault();
     acts.move(of.instrumentId, event.key === 'ArrowUp' ? -1 : 1);
   };
   return (
-    // biome-ignore lint/a11y/useFocusableInteractive: the instrument's button inside takes the focus
-    // biome-ignore lint/a11y/useSemanticElements: a grid of rows, not a table of text
     <div
-      role="row"
-      className="watch-row"
-      aria-selected={selected}
+      className={`watch-row ${selected ? 'watch-selected' : ''}`}
       data-testid={T.watchRow(of.instrumentId)}
       data-freshness={age.state}
     >
-      {/* biome-ignore lint/a11y/useSemanticElements: see above */}
-      <span role="gridcell" className="clip">
+      <span className="clip">
         <button
           type="button"
           className="watch-name clip"
           title={of.displayName}
+          aria-pressed={selected}
           onClick={() => desk.setState({ chartInstrument: of.instrumentId })}
           onDoubleClick={() => prefillTicket(of.instrumentId, null, null)}
           onKeyDown={onKey}

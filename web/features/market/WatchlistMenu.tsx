@@ -100,7 +100,11 @@ export function WatchlistMenu({ active, acts }: { active: ActiveWatchlist; acts:
             >
               Move down
             </MenuItem>
-            <MenuItem icon="cross" refusal={refusal} onSelect={() => setAsked({ act: 'delete', list })}>
+            <MenuItem
+              icon="cross"
+              refusal={refusal}
+              onSelect={() => setAsked({ act: 'delete', list })}
+            >
               Delete…
             </MenuItem>
           </>

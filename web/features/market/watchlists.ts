@@ -88,7 +88,11 @@ export function useWatchlistActs(): WatchlistActs {
       choose: (watchlistId) => keep({ watchlistId }),
       create: (name, from, pinned) =>
         attempt(`Watchlist ${name}`, async () => {
-          const made = await api.createWatchlist({ name, instrumentIds: [...from], pinned: [...pinned] });
+          const made = await api.createWatchlist({
+            name,
+            instrumentIds: [...from],
+            pinned: [...pinned],
+          });
           set((lists) => [...lists, made]);
           keep({ watchlistId: made.watchlistId });
         }),

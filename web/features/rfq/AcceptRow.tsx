@@ -23,7 +23,8 @@ interface Face {
 function faceOfQuote(rfq: Rfq, of: Instrument, quote: Quote, selection: Selection): Face {
   const buy = rfq.side === 'BUY';
   const pays = consideration(quote.price, quote.size, of);
-  const place = quote.quoteId === selection.bestId ? `best of ${selection.liveCount} live` : 'not the best';
+  const place =
+    quote.quoteId === selection.bestId ? `best of ${selection.liveCount} live` : 'not the best';
   return {
     enabled: true,
     main: `${buy ? 'Buy' : 'Sell'} ${fullSize(quote.size)} ${rfq.currency} at ${priceText(quote.price, of)}`,
@@ -56,7 +57,12 @@ function closedFace(rfq: Rfq, of: Instrument, outcome: Outcome): Face | null {
   return null;
 }
 
-function useFace(rfq: Rfq, of: Instrument | undefined, quote: Quote | null, selection: Selection): Face {
+function useFace(
+  rfq: Rfq,
+  of: Instrument | undefined,
+  quote: Quote | null,
+  selection: Selection,
+): Face {
   const outcome = useTicket((s) => s.outcomes[rfq.rfqId]) ?? { kind: 'idle' as const };
   const user = useSession((s) => s.me?.user);
   const may = useSession((s) => s.permissions.has('rfq.accept'));
@@ -68,7 +74,8 @@ function useFace(rfq: Rfq, of: Instrument | undefined, quote: Quote | null, sele
   if (rfq.requester !== user) return off('Only the requester may accept', rfq.requester);
   if (!may) return off('Your role does not accept quotes', '');
   if (!linked) return off('Dealing off: no live prices', 'Turns on when the connection is back');
-  if (!isDealable(rfq.status) || !quote) return off('Waiting for quotes', `${of.symbol}, nothing to accept yet`);
+  if (!isDealable(rfq.status) || !quote)
+    return off('Waiting for quotes', `${of.symbol}, nothing to accept yet`);
   return faceOfQuote(rfq, of, quote, selection);
 }
 
@@ -106,7 +113,9 @@ export function AcceptRow({ rfq, selection }: { rfq: Rfq; selection: Selection }
     if (best && best.quoteId !== shown.quoteId) return setAsking({ quote: shown, best });
     void acceptQuote(rfq, shown, null);
   };
-  const name = gone ? `${shown.lpName} is no longer dealable. Press to see the next best` : face.main;
+  const name = gone
+    ? `${shown.lpName} is no longer dealable. Press to see the next best`
+    : face.main;
   return (
     <div className="accept-row">
       <button
@@ -129,7 +138,9 @@ export function AcceptRow({ rfq, selection }: { rfq: Rfq; selection: Selection }
         <Button
           testId={T.cancel}
           disabled={cancelling || rfq.status === 'ACCEPTED'}
-          title={rfq.status === 'ACCEPTED' ? 'Too late: a quote is accepted' : 'Withdraw this request'}
+          title={
+            rfq.status === 'ACCEPTED' ? 'Too late: a quote is accepted' : 'Withdraw this request'
+          }
           onClick={() => void cancelRfq(rfq.rfqId)}
         >
           Cancel RFQ

@@ -18,10 +18,16 @@ function Score({ dealer }: { dealer: Dealer }) {
       <span className="num" title={`${card.won} won of ${card.quoted} quoted`}>
         {percent(card.hitRatio, 0)}
       </span>
-      <span className="num dim" title={`p95 ${ms(card.responseP95Ms)} ms over ${card.requests} requests`}>
+      <span
+        className="num dim"
+        title={`p95 ${ms(card.responseP95Ms)} ms over ${card.requests} requests`}
+      >
         {ms(card.responseP50Ms)}
       </span>
-      <span className="num dim" title={lastLook ? 'Share of last looks rejected' : 'Deals without last look'}>
+      <span
+        className="num dim"
+        title={lastLook ? 'Share of last looks rejected' : 'Deals without last look'}
+      >
         {lastLook ? percent(card.lastLookRejectRatio, 1) : NO_VALUE}
       </span>
     </>

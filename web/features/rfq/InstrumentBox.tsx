@@ -29,7 +29,7 @@ export function InstrumentBox({
   const [text, setText] = useState<string | null>(null);
   const [mark, setMark] = useState(0);
   const listId = useId();
-  const list = useRef<HTMLUListElement>(null);
+  const list = useRef<HTMLDivElement>(null);
   const options = text === null ? [] : found(all, text);
   const marked = Math.min(mark, options.length - 1);
   useEffect(() => {
@@ -43,7 +43,10 @@ export function InstrumentBox({
     if (event.key === 'ArrowDown' || event.key === 'ArrowUp') {
       event.preventDefault();
       if (text === null) setText('');
-      else setMark(Math.max(0, Math.min(options.length - 1, marked + (event.key === 'ArrowDown' ? 1 : -1))));
+      else
+        setMark(
+          Math.max(0, Math.min(options.length - 1, marked + (event.key === 'ArrowDown' ? 1 : -1))),
+        );
     } else if (event.key === 'Enter' && text !== null) {
       event.preventDefault();
       take(options[marked]);
@@ -62,7 +65,9 @@ export function InstrumentBox({
         aria-activedescendant={text !== null && options[marked] ? `${listId}-${marked}` : undefined}
         placeholder="Type a symbol"
         value={text ?? chosen?.symbol ?? ''}
-        unit={text === null && chosen ? (chosen.tenor === 'SPOT' ? 'Spot' : chosen.tenor) : undefined}
+        unit={
+          text === null && chosen ? (chosen.tenor === 'SPOT' ? 'Spot' : chosen.tenor) : undefined
+        }
         testId={T.ticketInstrument}
         onFocus={(event) => event.target.select()}
         onClick={() => text === null && setText('')}
@@ -74,13 +79,17 @@ export function InstrumentBox({
         onBlur={() => setText(null)}
       />
       {text !== null && (
-        // biome-ignore lint/a11y/noNoninteractiveElementToInteractiveRole: the list of a combobox
-        <ul className="combo-list layer" id={listId} role="listbox" aria-label="Instruments" ref={list}>
+        <div
+          className="combo-list layer"
+          id={listId}
+          role="listbox"
+          aria-label="Instruments"
+          ref={list}
+        >
           {options.map((of, i) => (
-            // biome-ignore lint/a11y/noNoninteractiveElementToInteractiveRole: an option of a combobox
             // biome-ignore lint/a11y/useFocusableInteractive: the field keeps the focus
             // biome-ignore lint/a11y/useKeyWithClickEvents: keys are handled by the field
-            <li
+            <div
               key={of.instrumentId}
               id={`${listId}-${i}`}
               role="option"
@@ -90,12 +99,10 @@ export function InstrumentBox({
             >
               <span className="strong">{of.symbol}</span>
               <span className="faint small clip">{of.displayName}</span>
-            </li>
+            </div>
           ))}
-          {options.length === 0 && (
-            <li className="faint">{`Nothing matches “${text}”`}</li>
-          )}
-        </ul>
+          {options.length === 0 && <div className="faint">{`Nothing matches “${text}”`}</div>}
+        </div>
       )}
     </div>
   );

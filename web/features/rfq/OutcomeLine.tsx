@@ -1,7 +1,7 @@
 import { showTimeline } from '@client/desk';
 import { useConnection, useTicking } from '@client/hooks';
 import { useCan, useInstrument, useSession } from '@client/session';
-import { grouped, must, dec } from '@model/decimal';
+import { dec, grouped, must } from '@model/decimal';
 import { type Outcome, SLOW_AFTER_MS } from '@model/outcome';
 import { inUnits, unitShort } from '@model/price';
 import { compareQuotes } from '@model/quotes';
@@ -120,7 +120,13 @@ function Ended({ rfq }: { rfq: Rfq }) {
     case 'REJECTED':
     case 'DENIED':
       return (
-        <Line look="bad" icon={rfq.status === 'DENIED' ? 'ban' : 'cross'} name="rejected" rfq={rfq} copy={rfq.correlationId}>
+        <Line
+          look="bad"
+          icon={rfq.status === 'DENIED' ? 'ban' : 'cross'}
+          name="rejected"
+          rfq={rfq}
+          copy={rfq.correlationId}
+        >
           <b>
             {rfq.status === 'DENIED' ? 'Denied' : 'Rejected'} {rfq.reasonCode ?? ''}
           </b>{' '}
@@ -157,7 +163,8 @@ function LastReject({ rfq }: { rfq: Rfq }) {
   }
   return (
     <Line look="bad" icon="cross" name="rejected" rfq={rfq}>
-      <b>{rfq.reasonCode ?? 'Rejected'}</b> {rejected.lpName} rejected at last look. No trade; still open.
+      <b>{rfq.reasonCode ?? 'Rejected'}</b> {rejected.lpName} rejected at last look. No trade; still
+      open.
     </Line>
   );
 }
@@ -165,9 +172,14 @@ function LastReject({ rfq }: { rfq: Rfq }) {
 export function OutcomeLine({ rfq }: { rfq: Rfq }) {
   const outcome = useTicket((s) => s.outcomes[rfq.rfqId]) ?? { kind: 'idle' as const };
   const cancel = useTicket((s) => s.cancels[rfq.rfqId]);
-  const lostAt = useConnection((c) => (c.state === 'live' || c.state === 'connecting' ? null : c.lastFrameAt));
+  const lostAt = useConnection((c) =>
+    c.state === 'live' || c.state === 'connecting' ? null : c.lastFrameAt,
+  );
   const ended = ['TRADED', 'REJECTED', 'DENIED', 'EXPIRED', 'CANCELLED'].includes(rfq.status);
-  if (!ended && (outcome.kind === 'sending' || outcome.kind === 'working' || outcome.kind === 'unknown')) {
+  if (
+    !ended &&
+    (outcome.kind === 'sending' || outcome.kind === 'working' || outcome.kind === 'unknown')
+  ) {
     return <Pending rfq={rfq} outcome={outcome} />;
   }
   if (outcome.kind === 'rejected' && rfq.status !== 'TRADED') {
@@ -180,8 +192,14 @@ export function OutcomeLine({ rfq }: { rfq: Rfq }) {
   if (ended) return <Ended rfq={rfq} />;
   if (cancel) {
     return (
-      <Line look={cancel.kind === 'failed' ? 'bad' : 'plain'} icon={cancel.kind === 'failed' ? 'cross' : 'half'} name={`cancel-${cancel.kind}`}>
-        {cancel.kind === 'failed' ? `Not cancelled: ${cancel.code} ${cancel.sentence}` : 'Cancelling'}
+      <Line
+        look={cancel.kind === 'failed' ? 'bad' : 'plain'}
+        icon={cancel.kind === 'failed' ? 'cross' : 'half'}
+        name={`cancel-${cancel.kind}`}
+      >
+        {cancel.kind === 'failed'
+          ? `Not cancelled: ${cancel.code} ${cancel.sentence}`
+          : 'Cancelling'}
       </Line>
     );
   }

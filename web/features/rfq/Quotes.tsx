@@ -13,7 +13,7 @@ import { Price } from '@ui/price';
 import { memo, useRef } from 'react';
 import { selectQuote } from './store';
 
-const GONE = new Set(['passed', 'withdrawn', 'expired', 'rejected', 'lost', 'lapsed', 'excluded']);
+const GONE = new Set(['passed', 'withdrawn', 'expired', 'rejected', 'lost', 'lapsed']);
 
 interface Said {
   icon: IconName;
@@ -28,17 +28,22 @@ function said(card: QuoteCard, best: QuoteCard | undefined, of: Instrument | und
       if (card.isBest) return { icon: 'diamond', tone: 'live', word: 'Best' };
       const mine = dec(card.quote?.price);
       const theirs = dec(best?.quote?.price);
-      const away = mine && theirs && of ? signedUnits(mine.minus(theirs).abs().toFixed(), of, best?.quote?.price) : null;
+      const away =
+        mine && theirs && of
+          ? signedUnits(mine.minus(theirs).abs().toFixed(), of, best?.quote?.price)
+          : null;
       const tie = mine && theirs?.eq(mine);
-      const place = tie ? 'same price, later' : away ? `${away} ${unitShort(of?.spreadUnit ?? 'pips')}` : 'quoted';
+      const place = tie
+        ? 'same price, later'
+        : away
+          ? `${away} ${unitShort(of?.spreadUnit ?? 'pips')}`
+          : 'quoted';
       return { icon: 'ring', tone: 'plain', word: `${card.rank ?? ''}. ${place}` };
     }
     case 'pending':
       return { icon: 'dashed', tone: 'plain', word: 'Pending' };
     case 'passed':
       return { icon: 'minus', tone: 'idle', word: reason ? `Passed: ${reason}` : 'Passed' };
-    case 'excluded':
-      return { icon: 'minus', tone: 'idle', word: reason ? `Not asked: ${reason}` : 'Not asked' };
     case 'withdrawn':
       return { icon: 'minus', tone: 'idle', word: 'Withdrawn' };
     case 'expired':
@@ -61,7 +66,10 @@ const ENDING_MS = 3_000;
 function TimeLeft({ card, life }: { card: QuoteCard; life: number }) {
   const ends = Date.parse(card.quote?.expiresAt ?? '');
   const live = card.status === 'quoted';
-  const left = useTicking((now) => (live ? Math.max(0, Math.floor((ends - now) / 100)) : -1), 'fast');
+  const left = useTicking(
+    (now) => (live ? Math.max(0, Math.floor((ends - now) / 100)) : -1),
+    'fast',
+  );
   if (!live) return <span className="num faint">{NO_VALUE}</span>;
   const ms = left * 100;
   return (
@@ -143,7 +151,11 @@ const Card = memo(function Card({ card, best, rfq, of, selected, frozen }: CardP
 export function Quotes({ rfq, selectedId }: { rfq: Rfq; selectedId: string | null }) {
   const of = useInstrument(rfq.instrumentId);
   const linked = useConnection((c) => c.state === 'live');
-  const order = useRef<{ rfqId: string; ids: string[]; fixed: boolean }>({ rfqId: '', ids: [], fixed: false });
+  const order = useRef<{ rfqId: string; ids: string[]; fixed: boolean }>({
+    rfqId: '',
+    ids: [],
+    fixed: false,
+  });
   // Only a change of somebody's status or rank redraws the list; the clocks redraw themselves.
   useTicking(
     (now) =>
@@ -153,7 +165,8 @@ export function Quotes({ rfq, selectedId }: { rfq: Rfq; selectedId: string | nul
     'fast',
   );
   const now = serverClock.now();
-  if (order.current.rfqId !== rfq.rfqId) order.current = { rfqId: rfq.rfqId, ids: [], fixed: false };
+  if (order.current.rfqId !== rfq.rfqId)
+    order.current = { rfqId: rfq.rfqId, ids: [], fixed: false };
   if (!order.current.fixed && ['CREATED', 'SENT', 'QUOTING'].includes(rfq.status)) {
     order.current.ids = rankedOrder(rfq, now);
   }

@@ -6,7 +6,13 @@ import { Button, Field } from '@ui/controls';
 import { Dialog } from '@ui/layers';
 import { useState } from 'react';
 
-const REASONS = ['Relationship', 'Size to follow', 'Counterparty limit', 'Settlement preference', 'Other'];
+const REASONS = [
+  'Relationship',
+  'Size to follow',
+  'Counterparty limit',
+  'Settlement preference',
+  'Other',
+];
 const SHORTEST = 3;
 const LONGEST = 200;
 

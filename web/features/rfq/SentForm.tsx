@@ -20,7 +20,9 @@ export function SentForm({ rfq }: { rfq: Rfq }) {
     <div className="ticket-form">
       <div className="form-row">
         <span className="form-label">Instrument</span>
-        <Fixed unit={of?.tenor === 'SPOT' ? 'Spot' : of?.tenor}>{of?.symbol ?? rfq.instrumentId}</Fixed>
+        <Fixed unit={of?.tenor === 'SPOT' ? 'Spot' : of?.tenor}>
+          {of?.symbol ?? rfq.instrumentId}
+        </Fixed>
       </div>
       <div className="form-row">
         <span className="form-label">Side</span>
@@ -31,7 +33,9 @@ export function SentForm({ rfq }: { rfq: Rfq }) {
       </div>
       <div className="form-row">
         <span className="form-label">{of?.assetClass === 'EQUITY' ? 'Quantity' : 'Notional'}</span>
-        <Fixed unit={of?.assetClass === 'EQUITY' ? 'shares' : rfq.currency}>{shortSize(rfq.size)}</Fixed>
+        <Fixed unit={of?.assetClass === 'EQUITY' ? 'shares' : rfq.currency}>
+          {shortSize(rfq.size)}
+        </Fixed>
       </div>
       <div className="form-echo">= {fullSize(rfq.size)}</div>
       <div className="form-row">

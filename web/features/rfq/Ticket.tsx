@@ -34,10 +34,21 @@ function Countdown({ rfq }: { rfq: Rfq }) {
   const tenths = useTicking((now) => Math.ceil(Math.max(0, ends - now) / 100), 'fast');
   const { share, text, urgency, leftMs } = countdown(tenths * 100, total, 0);
   return (
-    <span className={`countdown count-${urgency}`} data-testid={T.countdown} data-left-ms={leftMs} role="timer">
+    <span
+      className={`countdown count-${urgency}`}
+      data-testid={T.countdown}
+      data-left-ms={leftMs}
+      role="timer"
+    >
       <svg className={`count-ring count-${urgency}`} viewBox="0 0 32 32" aria-hidden="true">
         <circle cx="16" cy="16" r="14" />
-        <circle className="arc" cx="16" cy="16" r="14" strokeDasharray={`${share * CIRCLE} ${CIRCLE}`} />
+        <circle
+          className="arc"
+          cx="16"
+          cy="16"
+          r="14"
+          strokeDasharray={`${share * CIRCLE} ${CIRCLE}`}
+        />
       </svg>
       <span className="left">{text}</span>
       <span className="small faint">s of {rfq.expirySeconds} s</span>
@@ -60,7 +71,11 @@ const STATUS: Record<Rfq['status'], { icon: IconName; tone: Tone; word: string }
 function What({ side, size, unit }: { side: Rfq['side'] | null; size: string; unit: string }) {
   return (
     <span className="ticket-what clip">
-      {side && <span className={side === 'BUY' ? 'tone-buy' : 'tone-sell'}>{side === 'BUY' ? 'Buy' : 'Sell'}</span>}{' '}
+      {side && (
+        <span className={side === 'BUY' ? 'tone-buy' : 'tone-sell'}>
+          {side === 'BUY' ? 'Buy' : 'Sell'}
+        </span>
+      )}{' '}
       {size} {unit}
     </span>
   );
@@ -74,7 +89,11 @@ function Sent({ rfq }: { rfq: Rfq }) {
   return (
     <div className="ticket">
       <div className="ticket-sum">
-        <What side={rfq.side} size={fullSize(rfq.size)} unit={of?.assetClass === 'EQUITY' ? 'shares' : rfq.currency} />
+        <What
+          side={rfq.side}
+          size={fullSize(rfq.size)}
+          unit={of?.assetClass === 'EQUITY' ? 'shares' : rfq.currency}
+        />
         <span className="two-lines clip">
           <span className="dim clip">
             {of?.symbol ?? rfq.instrumentId}, {shortDay(rfq.settlementDate, true)}
@@ -87,7 +106,9 @@ function Sent({ rfq }: { rfq: Rfq }) {
             {rfq.displayId}
           </span>
           <span className="small faint">
-            {isOpen(rfq.status) ? `${selection.liveCount} of ${asked} live` : `${rfq.quotes.length} of ${asked} quoted`}
+            {isOpen(rfq.status)
+              ? `${selection.liveCount} of ${asked} live`
+              : `${rfq.quotes.length} of ${asked} quoted`}
           </span>
         </span>
         <span data-testid={T.rfqStatus} data-status={rfq.status}>
@@ -122,8 +143,18 @@ function MarketNow({ of }: { of: Instrument }) {
       <span className="faint small">Bid</span>
       <span className="faint small">Ask</span>
       <span className="faint small">Spread</span>
-      <Price value={live?.tick.bid} of={of} size="card" tone={age.state === 'red' ? 'dim' : undefined} />
-      <Price value={live?.tick.ask} of={of} size="card" tone={age.state === 'red' ? 'dim' : undefined} />
+      <Price
+        value={live?.tick.bid}
+        of={of}
+        size="card"
+        tone={age.state === 'red' ? 'dim' : undefined}
+      />
+      <Price
+        value={live?.tick.ask}
+        of={of}
+        size="card"
+        tone={age.state === 'red' ? 'dim' : undefined}
+      />
       <span>
         <span className="num">{spreadText(live?.tick.bid, live?.tick.ask, of)}</span>{' '}
         <span className="faint">{unitWord(of.spreadUnit)}</span>
@@ -141,7 +172,9 @@ function sendFace(draft: Draft, of: Instrument | undefined, chosen: number, busy
   const unit = of?.assetClass === 'EQUITY' ? 'shares' : (of?.currency ?? '');
   return {
     main: busy ? 'Sent once' : 'Send RFQ',
-    more: size.ok ? `To ${word} ${size.echo} ${unit}, ${chosen} dealers, ${draft.expirySeconds} s` : '',
+    more: size.ok
+      ? `To ${word} ${size.echo} ${unit}, ${chosen} dealers, ${draft.expirySeconds} s`
+      : '',
   };
 }
 
@@ -163,7 +196,9 @@ function NewRfq() {
         <What
           side={draft.side}
           size={size.ok ? size.echo : ''}
-          unit={size.ok ? (of?.assetClass === 'EQUITY' ? 'shares' : (of?.currency ?? '')) : 'New RFQ'}
+          unit={
+            size.ok ? (of?.assetClass === 'EQUITY' ? 'shares' : (of?.currency ?? '')) : 'New RFQ'
+          }
         />
         {of && (
           <span className="two-lines clip">
@@ -198,7 +233,9 @@ function NewRfq() {
               onClick={() => typeof request !== 'string' && void sendRfq(request)}
             >
               <span className="deal-main">{!busy && refusal ? refusal : face.main}</span>
-              <span className="deal-more">{!busy && refusal ? 'Nothing can be sent yet' : face.more}</span>
+              <span className="deal-more">
+                {!busy && refusal ? 'Nothing can be sent yet' : face.more}
+              </span>
             </button>
           </div>
           <CreationLine />

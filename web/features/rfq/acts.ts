@@ -9,8 +9,8 @@ import { isPending } from '@model/outcome';
 import { priceText } from '@model/price';
 import type { CreateRfq, LimitCheck, Quote, Rfq } from '@model/types';
 import {
-  changeDraft,
   type Creation,
+  changeDraft,
   type Draft,
   openTab,
   outcomeOf,
@@ -30,8 +30,14 @@ const pause = (ms: number) => new Promise<void>((done) => setTimeout(done, ms));
 const waitFor = (attempt: number) => Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** (attempt - 1));
 
 /** The request a draft stands for, or why it cannot be sent yet. */
-export function requestOf(draft: Draft, lpIds: readonly string[], allDealers: boolean): CreateRfq | string {
-  const of = draft.instrumentId ? session.getState().instruments.get(draft.instrumentId) : undefined;
+export function requestOf(
+  draft: Draft,
+  lpIds: readonly string[],
+  allDealers: boolean,
+): CreateRfq | string {
+  const of = draft.instrumentId
+    ? session.getState().instruments.get(draft.instrumentId)
+    : undefined;
   if (!of) return 'Choose an instrument';
   if (!draft.side) return 'Choose Buy or Sell';
   const size = parseSize(draft.size, of);
@@ -95,7 +101,9 @@ export async function sendRfq(request: CreateRfq): Promise<void> {
   });
 }
 
-export function subjectOf(rfq: Pick<Rfq, 'correlationId' | 'displayId' | 'side' | 'size' | 'instrumentId'>) {
+export function subjectOf(
+  rfq: Pick<Rfq, 'correlationId' | 'displayId' | 'side' | 'size' | 'instrumentId'>,
+) {
   const of = session.getState().instruments.get(rfq.instrumentId);
   return {
     correlationId: rfq.correlationId,

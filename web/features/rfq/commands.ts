@@ -49,8 +49,22 @@ export const rfqCommands: Command[] = [
       requestAnimationFrame(() => byTestId(T.ticketInstrument)?.focus());
     },
   },
-  { id: 'rfq.next-quote', title: 'Next quote', group: 'RFQ', keys: ['ArrowDown'], can: hasQuotes, run: () => step(1) },
-  { id: 'rfq.previous-quote', title: 'Previous quote', group: 'RFQ', keys: ['ArrowUp'], can: hasQuotes, run: () => step(-1) },
+  {
+    id: 'rfq.next-quote',
+    title: 'Next quote',
+    group: 'RFQ',
+    keys: ['ArrowDown'],
+    can: hasQuotes,
+    run: () => step(1),
+  },
+  {
+    id: 'rfq.previous-quote',
+    title: 'Previous quote',
+    group: 'RFQ',
+    keys: ['ArrowUp'],
+    can: hasQuotes,
+    run: () => step(-1),
+  },
   {
     id: 'rfq.focus-accept',
     title: 'Focus the accept or send button',

@@ -52,7 +52,8 @@ function refreshAfterOutages(): void {
   let lost = false;
   connection.subscribe(({ state }) => {
     if (state === 'live') {
-      if (lost) void queryClient.invalidateQueries({ predicate: (q) => q.queryKey[0] !== 'watchlists' });
+      if (lost)
+        void queryClient.invalidateQueries({ predicate: (q) => q.queryKey[0] !== 'watchlists' });
       lost = false;
       wasLive = true;
     } else if (wasLive) lost = true;

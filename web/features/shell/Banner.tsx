@@ -7,7 +7,15 @@ import { Button } from '@ui/controls';
 import { Icon } from '@ui/icons';
 import type { ReactNode } from 'react';
 
-const Bar = ({ bad, children, action }: { bad?: boolean; children: ReactNode; action: ReactNode }) => (
+const Bar = ({
+  bad,
+  children,
+  action,
+}: {
+  bad?: boolean;
+  children: ReactNode;
+  action: ReactNode;
+}) => (
   <div className={`banner ${bad ? 'banner-bad' : ''}`} role="alert" data-testid={T.banner}>
     <span className="banner-icon">
       <Icon name={bad ? 'lock' : 'offline'} size={14} />
@@ -29,25 +37,49 @@ export function Banner({ stream }: { stream: Stream }) {
   const settled = useTicking((now) => now - since > QUIET_MS);
   if (state === 'signed-out') {
     return (
-      <Bar bad action={<Button small onClick={goToSignIn}>Sign in</Button>}>
+      <Bar
+        bad
+        action={
+          <Button small onClick={goToSignIn}>
+            Sign in
+          </Button>
+        }
+      >
         <b>Your session has ended.</b> Dealing is off. Layout and drafts are kept.
       </Bar>
     );
   }
   if (state === 'replaced') {
     return (
-      <Bar action={<Button small onClick={stream.now}>Use it here</Button>}>
+      <Bar
+        action={
+          <Button small onClick={stream.now}>
+            Use it here
+          </Button>
+        }
+      >
         <b>Too many windows are open.</b> Prices are frozen in this one.
       </Bar>
     );
   }
-  const down = state === 'reconnecting' || state === 'offline' || (state === 'catching-up' && attempt > 1);
+  const down =
+    state === 'reconnecting' || state === 'offline' || (state === 'catching-up' && attempt > 1);
   if (!down || !settled) return null;
-  const next = state === 'catching-up' ? 'Catching up.' : wait === null ? `Attempt ${attempt} now.` : `Attempt ${attempt}, next in ${wait} s.`;
+  const next =
+    state === 'catching-up'
+      ? 'Catching up.'
+      : wait === null
+        ? `Attempt ${attempt} now.`
+        : `Attempt ${attempt}, next in ${wait} s.`;
   return (
     <Bar
       action={
-        <Button small testId={T.reconnectNow} disabled={state === 'catching-up'} onClick={stream.now}>
+        <Button
+          small
+          testId={T.reconnectNow}
+          disabled={state === 'catching-up'}
+          onClick={stream.now}
+        >
           Reconnect now
         </Button>
       }

@@ -36,7 +36,9 @@ function PanelMenu({ panel, maximised }: { panel: PanelSpec; maximised: boolean 
     <>
       <Menu
         label={`${panel.title} menu`}
-        trigger={<IconButton icon="more" label={`${panel.title} menu`} testId={T.panelMenu(panel.id)} />}
+        trigger={
+          <IconButton icon="more" label={`${panel.title} menu`} testId={T.panelMenu(panel.id)} />
+        }
       >
         <MenuItem
           icon={maximised ? 'restore' : 'maximise'}

@@ -89,7 +89,11 @@ export function StatusBar() {
           Settings not saved
         </span>
       ) : (
-        savedAt && <span>Settings saved <b>{clock(savedAt, false)}</b></span>
+        savedAt && (
+          <span>
+            Settings saved <b>{clock(savedAt, false)}</b>
+          </span>
+        )
       )}
       <span className="spring" />
       {feed && (

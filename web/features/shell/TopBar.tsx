@@ -92,7 +92,11 @@ function UserMenu() {
       <MenuLine />
       <MenuTitle>Theme</MenuTitle>
       {(['dark', 'light', 'system'] as const).map((one) => (
-        <MenuItem key={one} checked={(theme ?? 'dark') === one} onSelect={() => keep({ theme: one })}>
+        <MenuItem
+          key={one}
+          checked={(theme ?? 'dark') === one}
+          onSelect={() => keep({ theme: one })}
+        >
           {one === 'dark' ? 'Dark' : one === 'light' ? 'Light' : 'As the system'}
         </MenuItem>
       ))}

@@ -20,7 +20,9 @@ function panelOfFocus(): string | null {
 
 export function focusPanel(panelId: string): void {
   const panel = document.querySelector<HTMLElement>(`[data-panel="${panelId}"]`);
-  const first = panel?.querySelector<HTMLElement>('.panel-body :is(input, button:not(:disabled), [tabindex="0"])');
+  const first = panel?.querySelector<HTMLElement>(
+    '.panel-body :is(input, button:not(:disabled), [tabindex="0"])',
+  );
   (first ?? panel?.querySelector<HTMLElement>('button'))?.focus();
 }
 
@@ -32,13 +34,20 @@ export const shellCommands: Command[] = [
     keys: ['?'],
     run: () => desk.setState((d) => ({ shortcutsOpen: !d.shortcutsOpen })),
   },
-  { id: 'shell.theme', title: 'Dark or light', group: 'Anywhere', keys: ['Shift+T'], run: toggleTheme },
+  {
+    id: 'shell.theme',
+    title: 'Dark or light',
+    group: 'Anywhere',
+    keys: ['Shift+T'],
+    run: toggleTheme,
+  },
   {
     id: 'shell.maximise',
     title: 'Maximise or restore the panel',
     group: 'Anywhere',
     keys: ['Alt+M'],
-    can: () => panelOfFocus() !== null || desk.getState().maximised !== null || 'No panel has the focus',
+    can: () =>
+      panelOfFocus() !== null || desk.getState().maximised !== null || 'No panel has the focus',
     run: () => {
       const id = desk.getState().maximised ?? panelOfFocus();
       if (id) toggleMaximised(id);
@@ -58,7 +67,9 @@ export const shellCommands: Command[] = [
     group: 'Anywhere',
     keys: ['/'],
     run: () => {
-      const inPanel = document.activeElement?.closest('[data-panel]')?.querySelector<HTMLElement>('[data-quick-filter]');
+      const inPanel = document.activeElement
+        ?.closest('[data-panel]')
+        ?.querySelector<HTMLElement>('[data-quick-filter]');
       (inPanel ?? document.querySelector<HTMLElement>('[data-quick-filter]'))?.focus();
     },
   },

@@ -1,8 +1,8 @@
 import { useConnection } from '@client/hooks';
 import type { Stream } from '@client/stream';
 import { commands } from '@model/commands';
-import { Failed } from '@ui/states';
 import type { PanelSpec } from '@ui/panels';
+import { Failed } from '@ui/states';
 import { useEffect } from 'react';
 import { Banner } from './Banner';
 import { panelCommands, shellCommands } from './commands';
@@ -39,7 +39,15 @@ export function Shell({ panels, stream }: { panels: readonly PanelSpec[]; stream
 }
 
 /** Before anything is known: the page could not even ask who you are. */
-export const ClosedDoor = ({ sentence, traceId, onRetry }: { sentence: string; traceId: string | null; onRetry: () => void }) => (
+export const ClosedDoor = ({
+  sentence,
+  traceId,
+  onRetry,
+}: {
+  sentence: string;
+  traceId: string | null;
+  onRetry: () => void;
+}) => (
   <div className="door">
     <Failed what="the workstation" sentence={sentence} traceId={traceId} onRetry={onRetry} />
   </div>

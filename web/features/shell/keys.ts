@@ -3,7 +3,8 @@ import { commands, keyName } from '@model/commands';
 
 const TYPING = 'input, textarea, select, [contenteditable="true"]';
 // Inside these, arrows and letters belong to the widget itself.
-const OWN_KEYS = '[role="grid"], [role="menu"], [role="listbox"], [role="dialog"], .ag-root-wrapper';
+const OWN_KEYS =
+  '[role="grid"], [role="menu"], [role="listbox"], [role="dialog"], .ag-root-wrapper';
 
 /** One listener for all registered keys. Fields keep their keys; browser shortcuts are never taken. */
 export function listenToKeys(): () => void {

@@ -49,7 +49,8 @@ export function showRfq(rfqId: string): void {
   desk.setState({ openRfq: { rfqId, wish: wishes }, maximised: null });
 }
 
-export const showTimeline = (timeline: TimelineSubject): void => desk.setState({ timeline, maximised: null });
+export const showTimeline = (timeline: TimelineSubject): void =>
+  desk.setState({ timeline, maximised: null });
 export const showChart = (chartInstrument: string): void => desk.setState({ chartInstrument });
 
 export const useDesk = <T>(select: (state: Desk) => T): T => useStore(desk, select);

@@ -49,7 +49,10 @@ export const useServerNow = (pace: 'fast' | 'slow'): number => {
 };
 
 export function useLive(instrumentId: string): Live | undefined {
-  const subscribe = useCallback((l: () => void) => market.subscribe(instrumentId, l), [instrumentId]);
+  const subscribe = useCallback(
+    (l: () => void) => market.subscribe(instrumentId, l),
+    [instrumentId],
+  );
   return useSyncExternalStore(subscribe, () => market.get(instrumentId));
 }
 
@@ -68,4 +71,5 @@ export function useAge(of: Limits): Pick<Age, 'state' | 'text'> {
   return { state, text };
 }
 
-export const useConnection = <T>(select: (state: Connection) => T): T => useStore(connection, select);
+export const useConnection = <T>(select: (state: Connection) => T): T =>
+  useStore(connection, select);

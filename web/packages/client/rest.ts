@@ -130,8 +130,7 @@ export const api = {
         version: list.version,
       },
     }),
-  deleteWatchlist: (watchlistId: string) =>
-    call<void>('DELETE', `/watchlists/${id(watchlistId)}`),
+  deleteWatchlist: (watchlistId: string) => call<void>('DELETE', `/watchlists/${id(watchlistId)}`),
 };
 
 /** Ends the session at the server, then goes where it says. */

@@ -27,6 +27,8 @@ const LONGEST_DELAY_MS = 8_000;
 // The server sends a heartbeat each 5 s; two and a bit missing ones mean a dead connection.
 const SILENCE_MS = 11_000;
 const PING_EVERY_MS = 10_000;
+// The first samples are taken while the page is busy; a few later ones soon replace them.
+const FIRST_PINGS_MS = [0, 300, 1_000, 2_000, 3_500, 5_000];
 const MOST_IDS_PER_FRAME = 200;
 
 /** The one WebSocket of this page: everything is multiplexed over it. */
@@ -111,7 +113,7 @@ export class Stream {
     for (const channel of this.records) this.send({ op: 'subscribe', channel });
     this.sync();
     serverClock.forget();
-    for (let i = 0; i < 3; i++) window.setTimeout(this.ping, i * 150);
+    for (const after of FIRST_PINGS_MS) window.setTimeout(this.ping, after);
     this.pingLater();
     if (this.records.size === 0) this.say('live', {});
   }
@@ -122,9 +124,10 @@ export class Stream {
     window.clearTimeout(this.timers.ping);
     window.clearTimeout(this.timers.silence);
     if (this.closedByUs) return;
-    if (event.code === 4401) return this.say('signed-out', { reason: event.reason || null });
-    if (event.code === 4409) return this.say('replaced', { reason: event.reason || null });
-    this.lost(navigator.onLine ? 'reconnecting' : 'offline', event.reason || null);
+    const reason = event.reason || null;
+    if (event.code === 4401) this.say('signed-out', { reason });
+    else if (event.code === 4409) this.say('replaced', { reason });
+    else this.lost(navigator.onLine ? 'reconnecting' : 'offline', reason);
   }
 
   private lost(state: LinkState, reason: string | null): void {
@@ -139,19 +142,12 @@ export class Stream {
     this.listen();
     const frame = JSON.parse(text) as Frame;
     connection.setState({ lastFrameAt: serverClock.now() });
-    switch (frame.type) {
-      case 'snapshot':
-      case 'update':
-        return this.data(frame);
-      case 'stale':
-        return market.notice((frame.items ?? []) as StaleNotice[]);
-      case 'heartbeat':
-        return this.heartbeat((frame.items?.[0] ?? {}) as Heartbeat);
-      case 'pong':
-        return this.pong(frame);
-      case 'error':
-        return console.warn('stream refused', frame.items);
-    }
+    const items = frame.items ?? [];
+    if (frame.type === 'snapshot' || frame.type === 'update') this.data(frame);
+    else if (frame.type === 'stale') market.notice(items as StaleNotice[]);
+    else if (frame.type === 'heartbeat') this.heartbeat((items[0] ?? {}) as Heartbeat);
+    else if (frame.type === 'pong') this.pong(frame);
+    else if (frame.type === 'error') console.warn('stream refused', items);
   }
 
   private data(frame: Frame): void {

@@ -17,7 +17,9 @@ export const toasts = createStore<{ items: readonly Toast[] }>(() => ({ items: [
 export function complain(title: string, text: string, traceId: string | null = null): void {
   ids += 1;
   const toast = { id: ids, title, text, traceId };
-  toasts.setState((s) => ({ items: [...s.items.filter((t) => t.title !== title), toast].slice(-MOST) }));
+  toasts.setState((s) => ({
+    items: [...s.items.filter((t) => t.title !== title), toast].slice(-MOST),
+  }));
 }
 
 export const dismiss = (id: number): void =>

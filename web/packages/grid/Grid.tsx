@@ -69,24 +69,34 @@ function definition<T>(column: GridColumn<T>, wide: boolean): ColDef<T> {
   return {
     colId: column.id,
     headerName: column.head,
-    headerTooltip: column.name ?? column.head,
     width: column.width,
     minWidth: Math.min(column.width, 40),
     ...(column.grow ? { flex: 1, minWidth: column.width } : {}),
+    ...(column.sort ? { initialSort: column.sort } : {}),
     hide: column.hidden === true || (column.wide === true && !wide),
     valueGetter: ({ data }) => (data ? column.value(data) : null),
-    ...(column.text ? { valueFormatter: ({ data }) => (data && column.text ? column.text(data) : '') } : {}),
+    ...(column.text
+      ? { valueFormatter: ({ data }) => (data && column.text ? column.text(data) : '') }
+      : {}),
     ...(column.compare ? { comparator: column.compare } : {}),
     ...(column.render
-      ? { cellRenderer: ({ data }: { data: T | undefined }) => (data ? column.render?.(data) : null) }
+      ? {
+          cellRenderer: ({ data }: { data: T | undefined }) =>
+            data ? column.render?.(data) : null,
+        }
       : {}),
     cellClass: ({ data }) =>
       `${column.align === 'right' ? 'cell-num' : ''} ${typeof className === 'function' ? (data ? className(data) : '') : (className ?? '')}`,
     headerClass: column.align === 'right' ? 'ag-right-aligned-header' : '',
     filter: column.numeric ? 'agNumberColumnFilter' : 'agTextColumnFilter',
     ...(column.numeric
-      ? { filterValueGetter: ({ data }) => (data ? Number(column.value(data) ?? Number.NaN) : null) }
-      : { filterValueGetter: ({ data }) => (data ? (column.text?.(data) ?? column.value(data)) : null) }),
+      ? {
+          filterValueGetter: ({ data }) => (data ? Number(column.value(data) ?? Number.NaN) : null),
+        }
+      : {
+          filterValueGetter: ({ data }) =>
+            data ? (column.text?.(data) ?? column.value(data)) : null,
+        }),
     getQuickFilterText: ({ data }) =>
       data ? `${column.value(data) ?? ''} ${column.text?.(data) ?? ''}` : '',
   };
@@ -139,7 +149,8 @@ export function Grid<T>(props: GridProps<T>) {
     (event: { source?: string; finished?: boolean; api: GridApi<T> }) => {
       report();
       // Only what the user did is kept; the grid's own first layout is not.
-      if (event.finished === false || !event.source?.startsWith('ui') && event.source !== 'api') return;
+      if (event.finished === false || (!event.source?.startsWith('ui') && event.source !== 'api'))
+        return;
       onColumns(event.api.getColumnState());
     },
     [onColumns, report],
@@ -149,7 +160,6 @@ export function Grid<T>(props: GridProps<T>) {
     if (key?.key === 'Enter' && 'data' in event && event.data) onRow(event.data);
   };
   return (
-    // biome-ignore lint/a11y/noStaticElementInteractions: the pointer only freezes the order
     <div
       className="grid-holder"
       onPointerEnter={() => setHovered(true)}
@@ -197,7 +207,6 @@ export function Grid<T>(props: GridProps<T>) {
         }}
         onRowClicked={(event) => event.data && onRow(event.data)}
         onCellKeyDown={onKey}
-        getRowClass={({ data }) => (data && rowId(data) === selectedId ? 'row-shown' : undefined)}
       />
     </div>
   );

@@ -23,6 +23,8 @@ export interface GridColumn<T> {
   /** Shown from a wide screen on. */
   wide?: boolean;
   numeric?: boolean;
+  /** The order a fresh grid starts with. */
+  sort?: 'asc' | 'desc';
   /** Full precision for the file; without it the sorted value is written. */
   csv?: CsvColumn<T>['value'];
 }

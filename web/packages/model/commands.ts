@@ -73,7 +73,12 @@ export function keyName(press: KeyPress): string {
   const letter = /^[a-z]$/i.test(press.key);
   const key = letter ? press.key.toUpperCase() : press.key;
   const shift = press.shiftKey && (letter || press.key.length > 1);
-  return [press.ctrlKey || press.metaKey ? 'Ctrl' : '', press.altKey ? 'Alt' : '', shift ? 'Shift' : '', key]
+  return [
+    press.ctrlKey || press.metaKey ? 'Ctrl' : '',
+    press.altKey ? 'Alt' : '',
+    shift ? 'Shift' : '',
+    key,
+  ]
     .filter(Boolean)
     .join('+');
 }

@@ -2,7 +2,12 @@ import Decimal from 'decimal.js';
 
 // Money and prices never touch binary floating point; 40 digits are far beyond any product of
 // a price and a size that the platform accepts.
-const D = Decimal.clone({ precision: 40, rounding: Decimal.ROUND_HALF_EVEN, toExpNeg: -30, toExpPos: 40 });
+const D = Decimal.clone({
+  precision: 40,
+  rounding: Decimal.ROUND_HALF_EVEN,
+  toExpNeg: -30,
+  toExpPos: 40,
+});
 
 export type Dec = Decimal;
 

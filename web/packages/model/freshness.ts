@@ -20,12 +20,7 @@ export function lifeAt(tick: Pick<Tick, 'receivedAt' | 'heartbeatAt'> | undefine
 }
 
 /** `now` is server time. A server that says STALE outranks our own arithmetic. */
-export function ageOf(
-  tick: Tick | undefined,
-  limits: Limits,
-  now: number,
-  saidStale = false,
-): Age {
+export function ageOf(tick: Tick | undefined, limits: Limits, now: number, saidStale = false): Age {
   const at = lifeAt(tick);
   if (at === null) return { state: 'none', ms: null, text: '–' };
   const ms = Math.max(0, now - at);

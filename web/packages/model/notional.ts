@@ -51,7 +51,8 @@ export function parseSize(raw: string, rules: SizeRules = {}): ParsedSize {
   const min = dec(rules.minSize);
   if (min && value.lt(min)) return refuse(`Below the min ${grouped(min)}`);
   const lot = dec(rules.lotSize);
-  if (lot && lot.gt(0) && !value.mod(lot).isZero()) return refuse(`Must be a multiple of ${grouped(lot)}`);
+  if (lot?.gt(0) && !value.mod(lot).isZero())
+    return refuse(`Must be a multiple of ${grouped(lot)}`);
   return { ok: true, value: value.toFixed(), echo: grouped(value) };
 }
 
@@ -59,7 +60,11 @@ export function parseSize(raw: string, rules: SizeRules = {}): ParsedSize {
 export function shortSize(value: string | null | undefined): string {
   const amount = dec(value);
   if (!amount) return '–';
-  for (const [unit, times] of [['bn', '1000000000'], ['m', '1000000'], ['k', '1000']] as const) {
+  for (const [unit, times] of [
+    ['bn', '1000000000'],
+    ['m', '1000000'],
+    ['k', '1000'],
+  ] as const) {
     if (amount.abs().gte(times)) {
       const scaled = amount.div(times);
       if (scaled.decimalPlaces() <= 3) return `${scaled.toFixed()}${unit}`;

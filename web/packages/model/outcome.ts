@@ -10,7 +10,13 @@ export type Outcome =
   | { kind: 'working'; quoteId: string; since: number }
   | { kind: 'unknown'; quoteId: string; since: number; attempt: number; nextAt: number }
   | { kind: 'done'; quoteId: string; tradeId: string | null; tradeDisplayId: string | null }
-  | { kind: 'rejected'; quoteId: string; code: string; sentence: string; correlationId: string | null };
+  | {
+      kind: 'rejected';
+      quoteId: string;
+      code: string;
+      sentence: string;
+      correlationId: string | null;
+    };
 
 export type OutcomeEvent =
   | { type: 'sent'; quoteId: string; at: number }
@@ -46,7 +52,8 @@ function settle(outcome: Pending, rfq: Rfq, answered: boolean): Outcome {
   const { quoteId } = outcome;
   const quote = rfq.quotes.find((q) => q.quoteId === quoteId);
   if (rfq.status === 'TRADED') {
-    if (rfq.acceptedQuoteId && rfq.acceptedQuoteId !== quoteId) return refusalFor(rfq, quote, quoteId);
+    if (rfq.acceptedQuoteId && rfq.acceptedQuoteId !== quoteId)
+      return refusalFor(rfq, quote, quoteId);
     const tradeId = rfq.tradeId ?? null;
     return { kind: 'done', quoteId, tradeId, tradeDisplayId: rfq.tradeDisplayId ?? null };
   }
@@ -54,16 +61,21 @@ function settle(outcome: Pending, rfq: Rfq, answered: boolean): Outcome {
   if (quote?.status === 'LAST_LOOK_REJECTED') return refusalFor(rfq, quote, quoteId);
   if (!isOpen(rfq.status)) return refusalFor(rfq, quote, quoteId);
   // Still quoting: a push may be older than our accept, so only an answer to it may settle it.
-  return answered && outcome.kind !== 'unknown' ? { kind: 'working', quoteId, since: outcome.since } : outcome;
+  return answered && outcome.kind !== 'unknown'
+    ? { kind: 'working', quoteId, since: outcome.since }
+    : outcome;
 }
 
 export function evolve(outcome: Outcome, event: OutcomeEvent): Outcome {
   if (event.type === 'cleared') return { kind: 'idle' };
   if (event.type === 'sent') {
     // One act at a time: a second press while one is pending changes nothing.
-    return isPending(outcome) ? outcome : { kind: 'sending', quoteId: event.quoteId, since: event.at };
+    return isPending(outcome)
+      ? outcome
+      : { kind: 'sending', quoteId: event.quoteId, since: event.at };
   }
-  if (outcome.kind !== 'sending' && outcome.kind !== 'working' && outcome.kind !== 'unknown') return outcome;
+  if (outcome.kind !== 'sending' && outcome.kind !== 'working' && outcome.kind !== 'unknown')
+    return outcome;
   switch (event.type) {
     case 'saw':
       return settle(outcome, event.rfq, event.answered);

@@ -56,8 +56,18 @@ export function priceText(price: string | null | undefined, shown: Shown | undef
   return parts ? parts.big + parts.pips + parts.fraction : NO_VALUE;
 }
 
-const UNIT_WORD: Record<SpreadUnit, string> = { pips: 'pips', cents: 'cents', '32nds': '/32', bps: 'bps' };
-const UNIT_SHORT: Record<SpreadUnit, string> = { pips: 'pip', cents: 'c', '32nds': '/32', bps: 'bp' };
+const UNIT_WORD: Record<SpreadUnit, string> = {
+  pips: 'pips',
+  cents: 'cents',
+  '32nds': '/32',
+  bps: 'bps',
+};
+const UNIT_SHORT: Record<SpreadUnit, string> = {
+  pips: 'pip',
+  cents: 'c',
+  '32nds': '/32',
+  bps: 'bp',
+};
 
 export const unitWord = (unit: SpreadUnit): string => UNIT_WORD[unit];
 export const unitShort = (unit: SpreadUnit): string => UNIT_SHORT[unit];
@@ -71,7 +81,7 @@ export function inUnits(distance: Dec, of: Measured, mid?: string | null): Dec |
   }
   if (of.spreadUnit === 'cents') return distance.times(100);
   const pip = dec(of.pip);
-  return pip && pip.gt(0) ? distance.div(pip) : null;
+  return pip?.gt(0) ? distance.div(pip) : null;
 }
 
 // Quarter 32nds need two decimals to be exact; tenths are the field's habit elsewhere.
@@ -106,7 +116,11 @@ export function signedUnits(
 }
 
 /** Price × size in the quote currency; bonds are priced per hundred of face. */
-export function consideration(price: string, size: string, of: Pick<Instrument, 'assetClass'>): string | null {
+export function consideration(
+  price: string,
+  size: string,
+  of: Pick<Instrument, 'assetClass'>,
+): string | null {
   const p = dec(price);
   const s = dec(size);
   if (!p || !s) return null;

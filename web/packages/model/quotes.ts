@@ -4,7 +4,6 @@ import type { Quote, Rfq, RfqDealer, Side } from './types';
 
 export type CardStatus =
   | 'pending'
-  | 'excluded'
   | 'quoted'
   | 'passed'
   | 'withdrawn'
@@ -54,15 +53,21 @@ const FROM_QUOTE: Record<Quote['status'], CardStatus> = {
   LOST: 'lost',
 };
 
-function statusOf(rfq: Rfq, quote: Quote | null, dealer: RfqDealer | null, now: number): CardStatus {
+function statusOf(
+  rfq: Rfq,
+  quote: Quote | null,
+  dealer: RfqDealer | null,
+  now: number,
+): CardStatus {
   if (!quote) {
     if (dealer?.status === 'PASSED') return 'passed';
-    if (dealer?.status === 'EXCLUDED') return 'excluded';
     return ['CREATED', 'SENT', 'QUOTING'].includes(rfq.status) ? 'pending' : 'lapsed';
   }
   if (rfq.status === 'ACCEPTED' && quote.quoteId === rfq.acceptedQuoteId) return 'accepting';
-  if (quote.status === 'QUOTED' && rfq.status === 'QUOTING' && !isLive(quote, now)) return 'expired';
-  if (quote.status === 'QUOTED' && ['EXPIRED', 'CANCELLED', 'REJECTED'].includes(rfq.status)) return 'lapsed';
+  if (quote.status === 'QUOTED' && rfq.status === 'QUOTING' && !isLive(quote, now))
+    return 'expired';
+  if (quote.status === 'QUOTED' && ['EXPIRED', 'CANCELLED', 'REJECTED'].includes(rfq.status))
+    return 'lapsed';
   return FROM_QUOTE[quote.status];
 }
 
@@ -84,24 +89,30 @@ export function quoteCards(rfq: Rfq, now: number, order: readonly string[] = [])
   const latest = latestByDealer(rfq.quotes);
   const dealers = new Map(rfq.dealers.map((d) => [d.lpId, d]));
   const ids = [...new Set([...order, ...dealers.keys(), ...latest.keys()])];
-  return ids
-    .filter((lpId) => dealers.has(lpId) || latest.has(lpId))
-    .map((lpId) => {
-      const quote = latest.get(lpId) ?? null;
-      const dealer = dealers.get(lpId) ?? null;
-      const place = quote ? live.findIndex((q) => q.quoteId === quote.quoteId) : -1;
-      const ends = quote ? millis(quote.expiresAt) : null;
-      return {
-        lpId,
-        name: quote?.lpName ?? dealer?.name ?? lpId,
-        quote,
-        dealer,
-        status: statusOf(rfq, quote, dealer, now),
-        isBest: place === 0 && rfq.status === 'QUOTING',
-        rank: place >= 0 ? place + 1 : null,
-        leftMs: ends === null ? null : Math.max(0, ends - now),
-      };
-    });
+  return (
+    ids
+      // Who was never asked is among the dealers with the reason, not among the quotes.
+      .filter(
+        (lpId) =>
+          latest.has(lpId) || (dealers.has(lpId) && dealers.get(lpId)?.status !== 'EXCLUDED'),
+      )
+      .map((lpId) => {
+        const quote = latest.get(lpId) ?? null;
+        const dealer = dealers.get(lpId) ?? null;
+        const place = quote ? live.findIndex((q) => q.quoteId === quote.quoteId) : -1;
+        const ends = quote ? millis(quote.expiresAt) : null;
+        return {
+          lpId,
+          name: quote?.lpName ?? dealer?.name ?? lpId,
+          quote,
+          dealer,
+          status: statusOf(rfq, quote, dealer, now),
+          isBest: place === 0 && rfq.status === 'QUOTING',
+          rank: place >= 0 ? place + 1 : null,
+          leftMs: ends === null ? null : Math.max(0, ends - now),
+        };
+      })
+  );
 }
 
 /** Live quotes by rank, then who may still answer, then who is out. */

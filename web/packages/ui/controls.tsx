@@ -14,7 +14,15 @@ interface ButtonProps extends ButtonHTMLAttributes<HTMLButtonElement> {
   testId?: string;
 }
 
-export function Button({ kind = 'plain', small, icon, testId, children, className, ...rest }: ButtonProps) {
+export function Button({
+  kind = 'plain',
+  small,
+  icon,
+  testId,
+  children,
+  className,
+  ...rest
+}: ButtonProps) {
   const classes = `btn ${kind === 'plain' ? '' : `btn-${kind}`} ${small ? 'btn-small' : ''} ${className ?? ''}`;
   return (
     <button type="button" className={classes} data-testid={testId} {...rest}>
@@ -32,7 +40,14 @@ interface IconButtonProps extends ButtonHTMLAttributes<HTMLButtonElement> {
 }
 
 /** A 22 px square with an icon; its name is for screen readers and the tool tip. */
-export function IconButton({ icon, label, size = 12, testId, className, ...rest }: IconButtonProps) {
+export function IconButton({
+  icon,
+  label,
+  size = 12,
+  testId,
+  className,
+  ...rest
+}: IconButtonProps) {
   return (
     <button
       type="button"
@@ -60,7 +75,13 @@ export function Field({ icon, unit, bad, testId, width, className, ...rest }: Fi
   return (
     <span className={`field ${bad ? 'field-bad' : ''} ${className ?? ''}`} style={{ width }}>
       {icon && <Icon name={icon} />}
-      <input data-testid={testId} autoComplete="off" spellCheck={false} aria-invalid={bad} {...rest} />
+      <input
+        data-testid={testId}
+        autoComplete="off"
+        spellCheck={false}
+        aria-invalid={bad}
+        {...rest}
+      />
       {unit !== undefined && <span className="field-unit">{unit}</span>}
     </span>
   );
@@ -95,7 +116,15 @@ export const Tag = ({ children, title }: { children: ReactNode; title?: string }
 );
 
 /** Puts a text on the clipboard and says so for a moment. */
-export function CopyButton({ text, label, testId }: { text: string; label: string; testId?: string }) {
+export function CopyButton({
+  text,
+  label,
+  testId,
+}: {
+  text: string;
+  label: string;
+  testId?: string;
+}) {
   const [copied, setCopied] = useState<boolean | null>(null);
   useEffect(() => {
     if (copied === null) return;

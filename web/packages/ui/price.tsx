@@ -36,7 +36,12 @@ export const Price = memo(function Price({
   );
 });
 
-const AGE_ICON: Record<Freshness, IconName> = { none: 'ring', fresh: 'dot', amber: 'triangle', red: 'square' };
+const AGE_ICON: Record<Freshness, IconName> = {
+  none: 'ring',
+  fresh: 'dot',
+  amber: 'triangle',
+  red: 'square',
+};
 const AGE_WORD: Record<Freshness, string> = {
   none: 'no price yet',
   fresh: 'fresh',
