@@ -1,0 +1,56 @@
+# `make` lists the targets. Everything runs from this folder, as root or as an ordinary user.
+.DEFAULT_GOAL := help
+.PHONY: help run setup dev test lint test-python test-web test-e2e web lock ci clean
+SHELL := /bin/bash
+PY := .venv/bin/python -P
+FLAGS ?=
+
+help: ## List the targets
+	@echo "Orion"
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
+	@echo "  ./orion --help    everything else; ORION_PORT and ORION_DATA_DIR choose port and data"
+
+run: ## Start the platform (sets itself up first); Ctrl-C stops it
+	@exec ./orion up
+
+setup: ## Set up what running needs
+	@./orion setup
+
+dev: ## Set up what tests need too
+	@./orion setup --dev
+
+test: dev lint test-python test-web test-e2e ## Everything: lint, Python, web, end to end in Chromium
+
+lint: dev ## Style, types, import law
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m pyright
+	$(PY) -c 'import sys; from importlinter.cli import lint_imports_command as main; sys.exit(main())'
+
+test-python: dev ## Python tests without the browser and the slow ones
+	$(PY) -m pytest -m "not browser and not slow" $(FLAGS)
+
+test-web: dev ## The web's lint, types and tests
+	@if [ -f web/package.json ]; then cd web && PATH="$$PATH:$(CURDIR)/.venv/bin" && npm run lint && npm run typecheck && npm test; \
+	else echo "no web yet"; fi
+
+test-e2e: dev ## The journeys in Chromium on the real stack
+	@$(PY) -m pytest -m "browser and not slow" tests $(FLAGS); code=$$?; \
+	if [ $$code -eq 5 ]; then echo "no browser tests yet"; else exit $$code; fi
+
+web: setup ## Build the web (part of setup)
+
+lock: dev ## Pin every package anew where requirements/*.in changed (UPGRADE=1: to the newest)
+	@for name in setup runtime dev node; do \
+	  extra=""; [ $$name = dev ] && extra="-c requirements/runtime.txt"; \
+	  .venv/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes \
+	    --no-emit-index-url --no-annotate --no-header $(if $(UPGRADE),--upgrade) $$extra \
+	    requirements/$$name.in -o requirements/$$name.txt && echo "locked requirements/$$name.txt" || exit 1; \
+	done
+
+ci: ## What continuous integration runs
+	@bash .ci/run
+
+clean: ## Remove what was built; keeps the data in .orion
+	rm -rf .venv .cache web/node_modules web/dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find src tests benchmarks migrations -name __pycache__ -type d -prune -exec rm -rf {} +
