@@ -23,7 +23,6 @@ test: dev lint test-python test-web test-e2e ## Everything: lint, Python, web, e
 
 lint: dev ## Style, types, import law
 	$(PY) -m ruff check .
-	$(PY) -m ruff format --check .
 	$(PY) -m pyright
 	$(PY) -c 'import sys; from importlinter.cli import lint_imports_command as main; sys.exit(main())'
 
