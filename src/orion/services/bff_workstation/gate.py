@@ -40,8 +40,6 @@ IdempotencyKey = Annotated[
 
 async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
     """Litestar's guard for all routes: a route that declares no permission is closed."""
-    if connection.scope["method"] == "OPTIONS":  # type: ignore[typeddict-item]
-        return      # the framework's own answer: which methods there are, nothing else
     needed = handler.opt.get("permission")
     if needed == PUBLIC:
         check_query(connection)

@@ -12,6 +12,8 @@ from typing import Any
 from litestar import Litestar, Request, Response, Router
 from litestar.datastructures import State
 from litestar.di import Provide
+from litestar.exceptions import MethodNotAllowedException
+from litestar.utils import normalize_path
 
 from orion.platform.errors import Coded
 from orion.platform.http.guard import App, Guard
@@ -87,9 +89,22 @@ class Site:
             return
         path: str = scope["path"]
         if path in _API_PATHS or path.split("/", 2)[1:2] in (["api"], ["auth"], ["oidc"]):
-            await self._api(scope, receive, send)
+            if scope["method"] == "OPTIONS":
+                await self._methods(path, send)
+            else:
+                await self._api(scope, receive, send)
             return
         await self._web(scope, receive, send)
+
+    async def _methods(self, path: str, send: Any) -> None:
+        """Which methods a path has. (The framework's own answer names those of one handler only.)"""
+        try:
+            self._api.asgi_router.handle_routing(path=normalize_path(path), method="TRACE")
+        except MethodNotAllowedException as known:
+            allow = (known.headers or {})["allow"].encode()
+            headers = [(b"allow", allow), (b"cache-control", b"no-store")]
+            await send({"type": "http.response.start", "status": 204, "headers": headers})
+            await send({"type": "http.response.body", "body": b""})
 
 
 def build(
