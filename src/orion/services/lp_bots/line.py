@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 
 from orion.platform import telemetry
@@ -52,7 +52,10 @@ class Line:
             await asyncio.sleep(pause)
 
     async def _talk(self) -> None:
-        call = self._stub.Quote(self._outgoing(), metadata=self._directory.as_service())
+        call = self._stub.Quote(metadata=self._directory.as_service())
+        # A task of our own writes, not an iterator handed to gRPC: that one would outlive the call
+        # and take what is meant for the next.
+        writing = asyncio.create_task(self._write(call))
         try:
             async for frame in call:
                 inside = frame.batch.messages if frame.HasField("batch") else (frame,)
@@ -60,11 +63,13 @@ class Line:
                     self.is_up = True
                     self._hear(message)
         finally:
+            writing.cancel()
             call.cancel()
+            await asyncio.gather(writing, return_exceptions=True)
 
-    async def _outgoing(self) -> AsyncIterator[lp_pb2.FromDealer]:
+    async def _write(self, call: Any) -> None:
         hello = lp_pb2.DealerHello(lp_id=self.lp_id, software="orion-lp-bots", takes_batches=True)
-        yield lp_pb2.FromDealer(hello=hello)
+        await call.write(lp_pb2.FromDealer(hello=hello))
         loop, last = asyncio.get_running_loop(), 0.0
         while True:
             if not self._waiting:
@@ -75,7 +80,7 @@ class Line:
                 await asyncio.sleep(pause)
             last = loop.time()
             while self._waiting:
-                yield self._frame()
+                await call.write(self._frame())
 
     def _frame(self) -> lp_pb2.FromDealer:
         if len(self._waiting) == 1:
