@@ -38,11 +38,12 @@ end $$;
 
 BUS = """
 -- One row per partition: the next offset, who may write it until when (a lease by this database's clock), and the epoch that proves
--- it in every batch. Also the routing directory.
+-- it in every batch. Also the routing directory. `kept`: the first offset that retention has not removed.
 create table bus.head (
   topic       text        not null,
   part        smallint    not null,
   next        bigint      not null default 0,
+  kept        bigint      not null default 0,
   epoch       bigint      not null default 0,
   owner       text        not null default '',
   instance    text        not null default '',

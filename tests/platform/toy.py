@@ -16,8 +16,8 @@ from orion.platform.project import Delete, RowOperation, Upsert
 from orion.platform.transact import Context, Decided, Fact, Snapshot
 
 TOPICS = {
-    "toy.events": Topic("toy.events", 8),
-    "toy.notes": Topic("toy.notes", 8),
+    "toy.events": Topic("toy.events", 8, owner="toy"),
+    "toy.notes": Topic("toy.notes", 8, owner="toy"),
     "toy.orders": Topic("toy.orders", 8),
     "toy.ticks": Topic("toy.ticks", 4, hourly=True, cap_mb=16),
     "toy.seldom": Topic("toy.seldom", 1),
