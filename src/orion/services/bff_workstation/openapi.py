@@ -33,7 +33,7 @@ TAGS = {
     "Audit": "The recorded story", "Market": "Instruments, dealers, prices",
     "You": "Your profile, settings, lists and notifications", "System": "Health and descriptions",
 }
-_ALWAYS = {"400": "The request is not valid", "500": "A fault here; the id finds it in our log"}
+_ALWAYS = {"400": "The request is not valid", "431": "Address or headers are too large", "500": "A fault here; the id finds it in our log"}
 _SIGNED = {"401": "Not signed in", "403": "Your role does not allow this", "503": "A part of the platform is not answering"}
 _COMMAND = {"409": "Not possible in the present state", "422": "Refused by a rule; `code` says which", "429": "Too many requests"}
 _BODY = {"408": "The body did not arrive in time", "413": "The body is too large", "415": "The body must be JSON"}

@@ -1,0 +1,93 @@
+"""One running platform for most journeys; those that kill or stop things start their own."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.stack import CHECKOUT, Stack
+from tests.stack_clients import Desk, desk_of
+
+DEALERS = CHECKOUT / "src" / "orion" / "services" / "lp_bots" / "dealers.toml"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All of this folder needs the platform."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker("stack")
+            if item.get_closest_marker("timeout") is None:
+                item.add_marker(pytest.mark.timeout(180))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Any:
+    """A failed test keeps the logs of the platform it used."""
+    report = yield
+    if report.failed:
+        for value in getattr(item, "funcargs", {}).values():
+            if isinstance(value, Stack):
+                value.save_logs(f"{value.name}-{item.name}")
+    return report
+
+
+def tempers(text: str) -> str:
+    """The dealers of the product, but nobody refuses at last look by chance: Halden always does,
+    the others never. Who answers how fast and at what price stays theirs.
+    """
+    lines: list[str] = []
+    dealer = ""
+    for line in text.splitlines():
+        dealer = line[1 : line.index("]")] if line.startswith("[") else dealer
+        if line.startswith("last_look"):
+            drift = "-1000000" if dealer == "HALDEN" else "1000000"
+            line = line.split("max_drift")[0] + f'max_drift = "{drift}" }}'
+        lines.append(line)
+    return "\n".join(lines) + "\n"
+
+
+@pytest.fixture(scope="session")
+def calm_dealers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Environment under which dealers decide the same way in each run."""
+    file = tmp_path_factory.mktemp("dealers") / "dealers.toml"
+    file.write_text(tempers(DEALERS.read_text()))
+    return {"ORION_LP_BOTS_DEALERS_FILE": str(file), "ORION_LP_BOTS_NO_INTEREST_SCALE": "0"}
+
+
+@pytest.fixture(scope="session")
+async def stack(calm_dealers: dict[str, str]) -> AsyncIterator[Stack]:
+    """The platform that most tests share."""
+    async with Stack("shared", environment=calm_dealers) as running:
+        for user in ("trader@alpha", "trader@beta", "trader2@alpha"):
+            await running.allow(user, 100_000)
+        yield running
+
+
+@pytest.fixture
+async def desks(stack: Stack) -> AsyncIterator[Desks]:
+    """REST clients by user."""
+    async with Desks(stack) as made:
+        yield made
+
+
+class Desks:
+    """`await desks("trader@alpha")`."""
+
+    def __init__(self, stack: Stack):
+        self._stack, self._open = stack, AsyncExitStack()
+        self._made: dict[str, Desk] = {}
+
+    async def __aenter__(self) -> Desks:
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        await self._open.aclose()
+
+    async def __call__(self, user: str) -> Desk:
+        if user not in self._made:
+            self._made[user] = await self._open.enter_async_context(desk_of(self._stack, user))
+        return self._made[user]
