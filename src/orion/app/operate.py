@@ -53,7 +53,14 @@ async def _identity(
 
 
 async def token(settings: Settings, user: str) -> str:
-    """A bearer token of this user from the running platform. Raises StartError or Coded."""
+    """A bearer token of this user from the running platform. Raises StartError or Coded.
+
+    `dealer:NORTHGATE` gives an outside dealer's program the credential for its stream, good for two minutes: long
+    enough to open it.
+    """
+    if user.startswith("dealer:"):
+        key = secrets(settings_of_running(settings)).read(SERVICE_KEY)
+        return ServiceTokens(key, user, SystemClock(), life_s=120)()
     async with _identity(settings) as (stub, directory):
         request = identity_pb2.MintTokenRequest(user=user)
         answer = await stub.MintToken(request, timeout=DEADLINE_S, metadata=directory.as_service())

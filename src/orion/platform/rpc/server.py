@@ -26,6 +26,8 @@ _caller: ContextVar[Caller] = ContextVar("caller")
 _LATENCY = telemetry.histogram("rpc_seconds", "Time to answer a unary RPC", ("method",))
 _ERRORS = telemetry.counter("rpc_errors", "RPCs that ended with an error", ("method", "code"))
 _OPEN = "/grpc.health.v1.Health/"
+# What a guest's credential ("role:NAME", made for an outside program) may call; everything else is closed to it.
+GUESTS = frozenset({"/orion.v1.LPGatewayService/Quote"})
 
 
 def current_caller() -> Caller:
@@ -54,6 +56,8 @@ class Gate(grpc.aio.ServerInterceptor):
         caller = self._verify(token[7:])
         if inspect.isawaitable(caller):
             caller = await caller
+        if caller.service and ":" in caller.service and method not in GUESTS:
+            raise Coded("AUTH-103")
         _caller.set(caller)
         structlog.contextvars.bind_contextvars(
             tenant=caller.tenant or "-",

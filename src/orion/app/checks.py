@@ -1,0 +1,126 @@
+"""What must hold of RFQs and trades, whatever happened: checks of `orion verify` beside the generic ones of the platform.
+
+Each reads the log alone, so it says what was durable, in the order in which it was decided. The system must be quiet.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from orion.platform.verify import Check
+
+_EVENTS = """
+    with said as (
+        select tenant, entity, topic, part, offs, type, convert_from(body, 'UTF8')::jsonb -> 'payload' as payload
+          from bus.log where topic in ('rfq.lifecycle', 'execution.trades')
+    ), final as (
+        select tenant, payload ->> 'rfqId' as rfq_id, payload ->> 'tradeId' as trade_id, payload -> 'quote' as quote
+          from said where type = 'LastLookPassed' or (type = 'QuoteAccepted' and (payload ->> 'final')::boolean)
+    ), trade as (
+        select tenant, payload -> 'trade' ->> 'rfqId' as rfq_id, payload -> 'trade' ->> 'tradeId' as trade_id,
+               payload -> 'trade' as trade
+          from said where type = 'TradeExecuted'
+    ), told as (
+        select tenant, payload ->> 'rfqId' as rfq_id, payload ->> 'tradeId' as trade_id
+          from said where type = 'RFQTraded'
+    )
+"""
+_OVER = "('RFQTraded', 'RFQExpired', 'RFQCancelled', 'RFQRejected', 'RFQDenied')"
+
+
+async def trading_checks(sql: Any) -> list[Check]:
+    """All of them, over one connection that may read every tenant (orion_owner)."""
+    return [
+        await _one_trade_per_accept(sql),
+        await _trades_are_as_quoted(sql),
+        await _every_trade_is_told(sql),
+        await _no_accept_too_late(sql),
+        await _nothing_after_the_end(sql),
+    ]
+
+
+async def _check(sql: Any, name: str, count: str, wrong: str) -> Check:
+    check = Check(name)
+    check.counted = await sql.fetchval(_EVENTS + count)
+    check.add(await sql.fetch(_EVENTS + wrong), lambda row: " ".join(map(str, row)))
+    return check
+
+
+async def _one_trade_per_accept(sql: Any) -> Check:
+    """Each final accept has exactly one trade, and no trade is without one."""
+    return await _check(
+        sql,
+        "one trade per accepted quote",
+        "select count(*) from final",
+        """
+        select coalesce(f.tenant, t.tenant), coalesce(f.rfq_id, t.rfq_id),
+               coalesce(f.accepts, 0) || ' final accepts', coalesce(t.trades, 0) || ' trades'
+          from (select tenant, rfq_id, count(*) as accepts from final group by 1, 2) f
+          full join (select tenant, rfq_id, count(*) as trades from trade group by 1, 2) t
+            on f.tenant = t.tenant and f.rfq_id = t.rfq_id
+         where coalesce(f.accepts, 0) <> 1 or coalesce(t.trades, 0) <> 1
+        """,
+    )
+
+
+async def _trades_are_as_quoted(sql: Any) -> Check:
+    """Price, size and quote of a trade are those of the quote that was accepted."""
+    return await _check(
+        sql,
+        "trades are as quoted",
+        "select count(*) from trade",
+        """
+        select t.tenant, t.trade_id, 'differs from its quote'
+          from trade t join final f on f.tenant = t.tenant and f.rfq_id = t.rfq_id
+         where t.trade_id <> f.trade_id or t.trade ->> 'quoteId' <> f.quote ->> 'quoteId'
+            or (t.trade ->> 'price')::numeric <> (f.quote ->> 'price')::numeric
+            or (t.trade ->> 'quantity')::numeric <> (f.quote ->> 'size')::numeric
+        """,
+    )
+
+
+async def _every_trade_is_told(sql: Any) -> Check:
+    """Each TradeExecuted has one RFQTraded, and the other way round."""
+    return await _check(
+        sql,
+        "every trade is told to its RFQ",
+        "select count(*) from told",
+        """
+        select coalesce(t.tenant, r.tenant), coalesce(t.trade_id, r.trade_id),
+               case when t.trade_id is null then 'told without a trade' else 'never told' end
+          from trade t full join told r on r.tenant = t.tenant and r.trade_id = t.trade_id
+         where t.trade_id is null or r.trade_id is null
+        """,
+    )
+
+
+async def _no_accept_too_late(sql: Any) -> Check:
+    """No accept stands whose RFQ or quote had no time left."""
+    return await _check(
+        sql,
+        "no accept after its time",
+        "select count(*) from said where type = 'QuoteAccepted'",
+        """
+        select tenant, entity, 'accepted at ' || (payload ->> 'at')
+          from said
+         where type = 'QuoteAccepted'
+           and ((payload ->> 'at')::timestamptz >= (payload -> 'terms' ->> 'expiresAt')::timestamptz
+                or (payload ->> 'at')::timestamptz >= (payload -> 'quote' ->> 'expiresAt')::timestamptz)
+        """,
+    )
+
+
+async def _nothing_after_the_end(sql: Any) -> Check:
+    """By the order of the log nothing happens to an RFQ that has ended, accepts least of all."""
+    return await _check(
+        sql,
+        "nothing after an RFQ's end",
+        "select count(distinct (tenant, entity)) from said where topic = 'rfq.lifecycle'",
+        f"""
+        select later.tenant, later.entity, later.type || ' after ' || over.type
+          from said over join said later
+            on later.topic = over.topic and later.tenant = over.tenant and later.entity = over.entity
+           and later.offs > over.offs
+         where over.topic = 'rfq.lifecycle' and over.type in {_OVER}
+        """,  # noqa: S608 - constants of this file
+    )
