@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -41,6 +42,13 @@ ROUNDS = [(mode, is_real) for mode in (GenerationMode.POSITIVE, GenerationMode.N
 EACH = max(1, REQUESTS // (len(OPERATIONS) * len(ROUNDS)) + 1)
 ASK = {"instrumentId": "EURUSD", "side": "BUY", "size": "1000000", "expirySeconds": 300}
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300 + REQUESTS // 10)]
+
+
+@pytest.fixture(scope="module")
+def platform() -> Iterator[Platform]:
+    """A platform of its own: what is fuzzed here must not disturb the journeys."""
+    with Platform() as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
