@@ -34,8 +34,11 @@ class Platform:
         self.root = Path(tempfile.mkdtemp(prefix="orion-e2e-"))
         self.arguments, self.process = arguments, None
         self.environment = {
-            **os.environ, "PYTHONPATH": str(CHECKOUT / "src"), "ORION_PORT": str(self.port),
-            "ORION_DATA_DIR": str(self.root / "data"), **environment,
+            **os.environ,
+            "PYTHONPATH": str(CHECKOUT / "src"),
+            "ORION_PORT": str(self.port),
+            "ORION_DATA_DIR": str(self.root / "data"),
+            **environment,
         }
 
     @property
@@ -47,8 +50,13 @@ class Platform:
         """Starts and waits, bounded, until everything is ready."""
         with (self.root / "up.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "orion.app.cli", "up", *self.arguments], cwd=CHECKOUT, env=self.environment,
-                stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True,
+                [sys.executable, "-m", "orion.app.cli", "up", *self.arguments],
+                cwd=CHECKOUT,
+                env=self.environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
             )
         end = time.monotonic() + START_S
         while time.monotonic() < end:
@@ -73,8 +81,13 @@ class Platform:
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Another command of the same platform."""
         return subprocess.run(
-            [sys.executable, "-m", "orion.app.cli", *arguments], cwd=CHECKOUT, env=self.environment,
-            capture_output=True, text=True, timeout=60, check=False,
+            [sys.executable, "-m", "orion.app.cli", *arguments],
+            cwd=CHECKOUT,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
         )
 
     def token(self, user: str) -> str:

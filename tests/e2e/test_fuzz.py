@@ -31,14 +31,21 @@ from tests.e2e.platform_process import Platform
 
 REQUESTS = int(os.environ.get("ORION_FUZZ_REQUESTS", "2000"))
 CHECKS: list[Any] = [
-    not_a_server_error, status_code_conformance, content_type_conformance, response_headers_conformance,
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
     response_schema_conformance,
 ]
 DOCUMENT = json.loads(openapi.PATH.read_text())
 SCHEMA = schemathesis.openapi.from_dict(DOCUMENT)
 OPERATIONS = [found.ok() for found in SCHEMA.get_all_operations()]
 # positive and negative data, with ids out of the air and with a real one
-ROUNDS = [(mode, is_real) for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE) for is_real in (False, True)]
+ROUNDS = [
+    (mode, is_real)
+    for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
+    for is_real in (False, True)
+]
 EACH = max(1, REQUESTS // (len(OPERATIONS) * len(ROUNDS)) + 1)
 ASK = {"instrumentId": "EURUSD", "side": "BUY", "size": "1000000", "expirySeconds": 300}
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300 + REQUESTS // 10)]
@@ -55,12 +62,19 @@ def platform() -> Iterator[Platform]:
 def real(platform: Platform) -> dict[str, Any]:
     """A token, and ids of things that are there."""
     token = platform.token("trader@alpha")
-    with httpx.Client(base_url=platform.base, headers={"authorization": f"Bearer {token}"}) as client:
-        rfq = client.post("/api/v1/rfqs", json=ASK, headers={"idempotency-key": "fuzz-rfq-1"}).json()
+    with httpx.Client(
+        base_url=platform.base, headers={"authorization": f"Bearer {token}"}
+    ) as client:
+        rfq = client.post(
+            "/api/v1/rfqs", json=ASK, headers={"idempotency-key": "fuzz-rfq-1"}
+        ).json()
         watchlist = client.get("/api/v1/watchlists").json()["items"][0]
     return {
-        "token": token, "rfq_id": rfq["rfqId"], "correlation_id": rfq["correlationId"],
-        "watchlist_id": watchlist["watchlistId"], "trade_id": rfq["rfqId"],
+        "token": token,
+        "rfq_id": rfq["rfqId"],
+        "correlation_id": rfq["correlationId"],
+        "watchlist_id": watchlist["watchlistId"],
+        "trade_id": rfq["rfqId"],
     }
 
 
@@ -70,9 +84,16 @@ def sent() -> Counter[str]:
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda o: o.label.replace(" /api/v1", " "))
-@pytest.mark.parametrize(("mode", "is_real"), ROUNDS, ids=[f"{m.value}{'-real-id' if r else ''}" for m, r in ROUNDS])
+@pytest.mark.parametrize(
+    ("mode", "is_real"), ROUNDS, ids=[f"{m.value}{'-real-id' if r else ''}" for m, r in ROUNDS]
+)
 def test_no_operation_breaks(
-    platform: Platform, real: dict[str, Any], sent: Counter[str], operation: Any, mode: GenerationMode, is_real: bool
+    platform: Platform,
+    real: dict[str, Any],
+    sent: Counter[str],
+    operation: Any,
+    mode: GenerationMode,
+    is_real: bool,
 ):
     ids = {p.name for p in operation.path_parameters}
     fixed = {name: real[name] for name in ids} if is_real else {}
@@ -83,10 +104,20 @@ def test_no_operation_breaks(
     checks = [*CHECKS, negative_data_rejection] if mode is GenerationMode.NEGATIVE else CHECKS
 
     @seed(20260209)
-    @settings(max_examples=EACH, deadline=None, database=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate])
+    @settings(
+        max_examples=EACH,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+        phases=[Phase.generate],
+    )
     @given(case=operation.as_strategy(mode, path_parameters=fixed or None))
     def fuzz(case: Any) -> None:
-        case.headers = {k: v for k, v in (case.headers or {}).items() if k.lower() not in ("authorization", "cookie")}
+        case.headers = {
+            k: v
+            for k, v in (case.headers or {}).items()
+            if k.lower() not in ("authorization", "cookie")
+        }
         response = case.call(platform.base, session, timeout=20)
         sent[str(response.status_code)] += 1
         assert response.status_code not in (500, 502, 504), response.text
@@ -106,7 +137,7 @@ def can_be_negated(operation: Any, fixed: dict[str, Any]) -> bool:
 
 def test_it_really_happened(sent: Counter[str]):
     """Green and empty would be red."""
-    if sum(sent.values()):      # not when a single case was picked
+    if sum(sent.values()):  # not when a single case was picked
         assert sum(sent.values()) >= REQUESTS * 0.7, sent
         assert sent["200"] and sent["400"] and sent["404"] and sent["422"], sent
         print("answers by status:", dict(sorted(sent.items())))

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from tests.e2e.conftest import Desks
 from tests.stack import Stack, until
-from tests.stack_clients import counted, feed_of, new_key, rfq_terms
+from tests.stack_clients import PROMPT, Desk, Json, counted, feed_of, new_key, rfq_terms
 
 STORY = ["RFQCreated", "RFQSent", "RFQQuoting", "QuoteAccepted", "TradeExecuted", "RFQTraded"]
 
@@ -27,8 +27,8 @@ async def test_rfq_becomes_one_trade_told_everywhere(stack: Stack, desks: Desks)
     async with feed_of(stack, "trader@alpha") as feed:
         await feed.subscribe("rfqs")
         await feed.subscribe("trades")
-        asked = await desk.ask(side="SELL", size="2000000")
-        rfq = await desk.quoted(asked["rfqId"], 4)
+        asked = await desk.ask(side="SELL", size="2000000", lpIds=PROMPT)
+        rfq = await desk.quoted(asked["rfqId"], 3)
         ranked = sorted((q for q in rfq["quotes"] if q["rank"]), key=lambda q: q["rank"])
         prices = [Decimal(q["price"]) for q in ranked]
         assert prices == sorted(prices, reverse=True), "a seller's best price is the highest"
@@ -52,7 +52,7 @@ async def test_rfq_becomes_one_trade_told_everywhere(stack: Stack, desks: Desks)
     assert (await desk.get(f"/trades/{trade_id}")).json() == listed[0]
 
 
-async def _trades_of(desk, rfq_id):  # noqa: ANN001, ANN202
+async def _trades_of(desk: Desk, rfq_id: str) -> list[Json]:
     return [t for t in await desk.every("/trades") if t["rfqId"] == rfq_id]
 
 
@@ -60,7 +60,7 @@ async def test_time_line_tells_the_whole_story(desks: Desks) -> None:
     desk = await desks("trader@alpha")
     rfq = await desk.trade()
 
-    async def look() -> list[dict[str, str]] | None:
+    async def look() -> list[Json] | None:
         items = (await desk.get(f"/audit/{rfq['correlationId']}")).json()["items"]
         return items if {"RFQTraded", "TradeExecuted"} <= {i["eventType"] for i in items} else None
 
@@ -95,7 +95,7 @@ async def test_after_a_last_look_reject_another_dealer_deals(desks: Desks) -> No
     assert answer.status_code == 200, answer.text
     assert answer.json()["status"] == "ACCEPTED"
 
-    async def look() -> dict | None:
+    async def look() -> Json | None:
         now = await desk.rfq(rfq["rfqId"])
         quotes = {q["quoteId"]: q["status"] for q in now["quotes"]}
         return now if quotes[halden["quoteId"]] == "LAST_LOOK_REJECTED" else None
