@@ -151,8 +151,10 @@ class Street:
         asked = Key(subject, f"accept {rfq_id}", key, _hash(quote_id, version))
         return await self.submit(rfq_id, command, asked, tenant)
 
-    async def cancel(self, rfq_id: str, *, key: str = "cancel-001", tenant: str = TENANT) -> Answer:
-        subject = f"u-trader-{tenant}"
+    async def cancel(
+        self, rfq_id: str, *, key: str = "cancel-001", tenant: str = TENANT, user: str = "trader"
+    ) -> Answer:
+        subject = f"u-{user}-{tenant}"
         asked = Key(subject, f"cancel {rfq_id}", key, b"")
         return await self.submit(rfq_id, c.CancelRFQ(at=0, subject=subject), asked, tenant)
 

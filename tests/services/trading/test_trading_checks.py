@@ -1,0 +1,104 @@
+"""What `orion verify` checks of RFQs and trades: green on a real history, and each planted fault is found."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import asyncpg
+import pytest
+
+from orion.app.checks import trading_checks
+from orion.platform.bus.postgres import PostgresBus
+from orion.platform.clock import ManualClock
+from orion.platform.store.postgres import PostgresStore
+from tests.postgres import Server, TestDatabase
+from tests.services.trading.street import Street
+
+BODY = "convert_from(body, 'UTF8')"
+
+
+@pytest.fixture
+async def dealt(postgres: Server, clock: ManualClock) -> AsyncIterator[TestDatabase]:
+    """A history with two trades, one of them after a last look, an expiry and a cancel."""
+    async with postgres.database("0001", "0004", "0005") as db:
+        store, bus = PostgresStore(db.writer), PostgresBus(db.writer)
+        async with Street(store, bus, clock) as street:
+            for n, lp in enumerate(("ASH", "CEDAR")):
+                rfq_id, _ = await street.create(f"key-{n:06}")
+                quote_id, _ = await street.quote(rfq_id, lp, "1.14630")
+                await street.accept(rfq_id, quote_id)
+                if lp == "CEDAR":
+                    await street.look(rfq_id, lp, quote_id, passed=True)
+                await street.settled(rfq_id, status="TRADED")
+            gone, _ = await street.create("key-cancel")
+            await street.cancel(gone)
+            late, _ = await street.create("key-expire", expiry_seconds=5)
+            clock.advance(6_000_000)
+            await street.settled(late, status="EXPIRED")
+        await bus.close()
+        await store.close()
+        yield db
+
+
+async def _violations(db: TestDatabase) -> dict[str, list[str]]:
+    sql = await asyncpg.connect(db.owner)
+    try:
+        checks = await trading_checks(sql)
+    finally:
+        await sql.close()
+    assert all(check.counted for check in checks), "nothing was looked at"
+    return {check.name: check.violations for check in checks if check.violations}
+
+
+async def test_a_real_history_is_clean(dealt: TestDatabase) -> None:
+    assert await _violations(dealt) == {}
+
+
+def _edit(where: str, change: str) -> str:
+    return f"update bus.log set body = convert_to({change}, 'UTF8') where {where}"
+
+
+PLANTED: dict[str, tuple[str, str]] = {
+    "a trade is gone": (
+        "one trade per accepted quote",
+        """delete from bus.log where topic = 'execution.trades' and ctid in
+           (select ctid from bus.log where topic = 'execution.trades' limit 1)""",
+    ),
+    "an accept makes two trades": (
+        "one trade per accepted quote",
+        """insert into bus.log (topic, part, offs, period, at, tenant, entity, seq, type, event_id, body) select topic, part, offs + 1000, period, at, tenant, entity || 'x', seq, type,
+           event_id || 'x', convert_to(replace(convert_from(body, 'UTF8'), '"tradeId":"', '"tradeId":"x'), 'UTF8')
+           from bus.log where type = 'TradeExecuted' limit 1""",
+    ),
+    "another price than quoted": (
+        "trades are as quoted",
+        _edit("type = 'TradeExecuted'", f"""replace({BODY}, '"price":"1.14630"', '"price":"1.2"')"""),
+    ),
+    "the RFQ never hears of its trade": (
+        "every trade is told to its RFQ",
+        "delete from bus.log where type = 'RFQTraded'"
+        " and offs = (select max(offs) from bus.log where type = 'RFQTraded')",
+    ),
+    "accepted after its time": (
+        "no accept after its time",
+        _edit("type = 'QuoteAccepted'", f"""regexp_replace({BODY}, '"expiresAt":"2026', '"expiresAt":"2020', 'g')"""),
+    ),
+    "accepted after a cancel": (
+        "nothing after an RFQ's end",
+        """insert into bus.log (topic, part, offs, period, at, tenant, entity, seq, type, event_id, body) select topic, part, offs + 1000, period, at, tenant, entity, seq + 10, 'QuoteAccepted',
+           event_id || 'x', body from bus.log where type = 'RFQCancelled'""",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", PLANTED)
+async def test_a_planted_fault_is_found(dealt: TestDatabase, fault: str) -> None:
+    name, plant = PLANTED[fault]
+    sql: Any = await asyncpg.connect(dealt.admin)
+    try:
+        status = await sql.execute(plant)
+        assert not status.endswith(" 0"), "the fault was not planted"
+    finally:
+        await sql.close()
+    assert name in await _violations(dealt)
