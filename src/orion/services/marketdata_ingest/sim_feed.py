@@ -12,7 +12,7 @@ from orion.services.marketdata_ingest.simulator import SimRow, Simulator
 HEARTBEAT_US = 1_000_000
 MAX_BATCH = 1_000
 MAX_LAG_US = 500_000        # further behind than this, the market waits for us instead of racing to catch up
-SHORTEST_SLEEP_S = 0.002
+SHORTEST_SLEEP_S = 0.001
 
 
 class SimFeed:

@@ -108,6 +108,8 @@ class Edge:
         """A socket is open; who it is gets checked at once."""
         credential = credential_of(request.headers, self._cookie_name, self._origins)
         peer.state = Session(credential)
+        # picows keeps the request as long as the socket lives: a token and a page of headers per socket.
+        request.headers.clear()
         self._waiting.add(peer)
         self._start(self._sign_in(peer))
 
@@ -194,6 +196,8 @@ class Edge:
         if self._ports.verifier.revocations.covers_caller(caller):
             peer.close(NOT_SIGNED_IN, reason_of(Coded("AUTH-105")))
             return
+        # A token is not needed again; a cookie is, to renew.
+        session.credential = Credential(cookie=session.credential.cookie)
         self.roll.enter(peer, caller)
         _SOCKETS.set(len(self.roll))
         waiting, session.waiting = session.waiting or [], None
