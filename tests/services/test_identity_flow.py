@@ -678,6 +678,18 @@ async def test_disabling_a_user_ends_everything_at_once(stack: Stack) -> None:
     assert (await back.send("GET", "/auth/probe")).status_code == 200, "in the very same second"
 
 
+async def test_disabling_again_in_the_same_second_ends_what_was_given_in_between(
+    stack: Stack,
+) -> None:
+    for _ in range(3):
+        browser = stack.browser()
+        await browser.sign_in("sales@beta")
+        token = (await browser.send("GET", "/auth/probe")).json()["token"]
+        await disable(stack, "sales@beta", True)
+        await refused(stack, token)
+        await disable(stack, "sales@beta", False)
+
+
 async def test_only_an_admin_of_the_same_tenant_or_a_service_disables(stack: Stack) -> None:
     async def as_user(name: str) -> Any:
         browser = stack.browser()

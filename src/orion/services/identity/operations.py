@@ -234,7 +234,9 @@ class Operations:
         user = await self._find(login.strip().lower()[:MAX_LOGIN])
         if user is None:
             raise Coded("API-104", "There is no such user")
-        now, who = self._p.clock.now(), (user.user_id, user.login)
+        who = (user.user_id, user.login)
+        # At least a second after the last time: tokens given since then carry the following second.
+        now = max(self._p.clock.now(), user.not_before + SECOND)
         async with self._write(user.tenant) as sql:
             await queries.set_disabled(sql, user, disabled, now)
             ended = await queries.end_all_sign_ins(sql, user, "DISABLED", now) if disabled else []
