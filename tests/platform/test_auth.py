@@ -209,3 +209,33 @@ async def test_without_any_key_yet_it_is_unavailable_and_afterwards_the_last_key
 def test_a_weak_service_key_is_refused(clock: ManualClock) -> None:
     with pytest.raises(ValueError, match="32 bytes"):
         ServiceTokens(b"short", "rfq", clock)
+
+
+async def test_an_id_token_is_taken_only_for_its_own_request(
+    verifier: Verifier, forger: Forger
+) -> None:
+    jwt = {"typ": "JWT"}
+    good = forger.user(header=jwt, aud="orion-bff", nonce="n1")
+    given = await verifier.verify_identity(good, client_id="orion-bff", nonce="n1")
+    assert given == ("u1", "s1")
+    wrong = {
+        "another nonce": forger.user(header=jwt, aud="orion-bff", nonce="n2"),
+        "no nonce": forger.user(header=jwt, aud="orion-bff"),
+        "another client": forger.user(header=jwt, aud="other", nonce="n1"),
+        "another issuer": forger.user(header=jwt, aud="orion-bff", nonce="n1", iss="x"),
+        "an access token": forger.user(nonce="n1"),
+        "expired": forger.user(
+            header=jwt, aud="orion-bff", nonce="n1", iat=forger.now - 400, exp=forger.now - 100
+        ),
+        "another key": forger.user(
+            header=jwt,
+            aud="orion-bff",
+            nonce="n1",
+            key=ECKey.generate_key("P-256", {"kid": "key-1"}),
+        ),
+        **forger.rows(),
+    }
+    for name, token in wrong.items():
+        with pytest.raises(Coded) as refusal:
+            await verifier.verify_identity(token, client_id="orion-bff", nonce="n1")
+        assert refusal.value.code == "AUTH-102", name
