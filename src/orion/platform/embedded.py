@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import os
 import pwd
+import shutil
 import signal
 import sys
 import sysconfig
@@ -192,7 +193,10 @@ class EmbeddedPostgres:
                 process.send_signal(number)
             with suppress(TimeoutError):
                 await asyncio.wait_for(process.wait(), STOP_S)
-        await asyncio.gather(*self._readers, return_exceptions=True)
+        if self._readers:
+            await asyncio.wait(self._readers, timeout=2.0)
+        for reader in self._readers:
+            reader.cancel()
         self._log.close()
 
     # --- making ------------------------------------------------------------------------------
@@ -202,27 +206,27 @@ class EmbeddedPostgres:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         make_run_dir(self.run_dir)
         self.sockets.mkdir(mode=0o700, exist_ok=True)
-        self.cluster.mkdir(mode=0o700, exist_ok=True)
         if self._user is not None:
             os.chown(self.sockets, *self._user)
-            if not any(self.cluster.iterdir()):
-                os.chown(self.cluster, *self._user)
 
     async def _initialise(self) -> None:
-        for leftover in self.cluster.iterdir():  # of a set-up that was interrupted
-            raise StartError(
-                f"{self.cluster} has files but no database ({leftover.name} …): a first start was "
-                "interrupted. Remove that folder and start again."
-            )
+        """Makes the cluster beside its place and moves it there whole: an interrupted first start
+        leaves nothing that looks like one.
+        """
+        draft = self.data_dir / "pg.new"
+        if draft.exists():
+            shutil.rmtree(draft)
         secret = self.sockets / ".first"
         secret.write_text(self.access.password(ADMIN))
         secret.chmod(0o600)
+        draft.mkdir(mode=0o700)
         if self._user is not None:
             os.chown(secret, *self._user)
+            os.chown(draft, *self._user)
         try:
             process = await self._spawn(
                 binaries() / "initdb",
-                *("-D", str(self.cluster), "-U", ADMIN, f"--pwfile={secret}"),
+                *("-D", str(draft), "-U", ADMIN, f"--pwfile={secret}"),
                 *("--auth=scram-sha-256", "--encoding=UTF8", "--locale=C"),
                 *("--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
                 *("--data-checksums", "--no-instructions"),
@@ -231,9 +235,9 @@ class EmbeddedPostgres:
         finally:
             secret.unlink()
         if process.returncode != 0:
-            raise self._failure(
-                "PostgreSQL could not make its database", output.decode(errors="replace")
-            )
+            said = output.decode(errors="replace")
+            raise self._failure("PostgreSQL could not make its database", said)
+        draft.rename(self.cluster)
 
     def _configure(self) -> None:
         _replace(
@@ -367,7 +371,7 @@ def _unprivileged(cluster: Path) -> tuple[int, int] | None:
 
 
 def _replace(file: Path, text: str, user: tuple[int, int] | None) -> None:
-    """Writes a whole file or leaves the old one: a full disk must not leave half a configuration."""
+    """Writes a whole file or leaves the old one: no half configuration on a full disk."""
     draft = file.with_name(f".{file.name}.draft")
     draft.write_text(text)
     draft.chmod(0o600)
