@@ -33,7 +33,8 @@ export default defineConfig({
   },
   test: {
     root: at('.'),
-    environment: 'jsdom',
+    // Component tests ask for jsdom in their first line; the rest need no page and start at once.
+    environment: 'node',
     include: ['{apps,features,packages}/**/*.test.{ts,tsx}'],
     setupFiles: [at('./vitest.setup.ts')],
   },

@@ -217,7 +217,7 @@ export const tradeColumns: GridColumn<Trade>[] = [
     text: (t) => priceText(t.price, instrument(t.instrumentId)),
     compare: byNumber,
   },
-  { id: 'dealer', head: 'Dealer', width: 98, value: (t) => dealerName(t), csv: (t) => t.lpId },
+  { id: 'dealer', head: 'Dealer', width: 92, value: (t) => dealerName(t), csv: (t) => t.lpId },
   {
     id: 'settles',
     head: 'Value',

@@ -65,10 +65,10 @@ export function shortSize(value: string | null | undefined): string {
     ['m', '1000000'],
     ['k', '1000'],
   ] as const) {
-    if (amount.abs().gte(times)) {
-      const scaled = amount.div(times);
-      if (scaled.decimalPlaces() <= 3) return `${scaled.toFixed()}${unit}`;
-    }
+    if (amount.abs().lt(times)) continue;
+    const scaled = amount.div(times);
+    if (scaled.decimalPlaces() <= 3) return `${scaled.toFixed()}${unit}`;
+    break;
   }
   return grouped(amount);
 }
