@@ -1,4 +1,6 @@
-"""A real HTTP server on loopback around an ASGI app, in the test's own loop; and raw requests that no client library would send."""
+"""A real HTTP server on loopback around an ASGI app, in the test's own loop; and raw requests that
+no client library would send.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +24,15 @@ async def served(make: Callable[[int], Any]) -> AsyncIterator[int]:
         listener.close()
         raise
     config = uvicorn.Config(
-        app, log_config=None, lifespan="off", http="httptools", ws="none", server_header=False,
-        date_header=False, access_log=False, timeout_graceful_shutdown=1,
+        app,
+        log_config=None,
+        lifespan="off",
+        http="httptools",
+        ws="none",
+        server_header=False,
+        date_header=False,
+        access_log=False,
+        timeout_graceful_shutdown=1,
     )
     server = uvicorn.Server(config)
     server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign]

@@ -1,4 +1,6 @@
-"""The real platform as a process of its own, started the way a user starts it, on a free port with a fresh data folder."""
+"""The real platform as a process of its own, started the way a user starts it, on a free port with
+a fresh data folder.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Every operation of the public API, fuzzed by its own description against the real platform: no 5xx, nothing that is not described.
+"""Every operation of the public API, fuzzed by its own description against the real platform: no
+5xx, nothing that is not described.
 
 ORION_FUZZ_REQUESTS says how many requests in all (2,000 by default; .ci/run sends 25,000).
 """

@@ -1,4 +1,6 @@
-"""Codes: those that are raised are in the catalogue, those in the catalogue are raised or kept for a reason."""
+"""Codes: those that are raised are in the catalogue, those in the catalogue are raised or kept for
+a reason.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +13,16 @@ from tests.house.tree import files, name, python
 
 CODE = re.compile(r"\b((?:API|AUTH|RISK|RFQ|LP|MD|WS|SYS)-\d{3})\b")
 QUOTED = re.compile(r"[\"']((?:API|AUTH|RISK|RFQ|LP|MD|WS|SYS)-\d{3})[\"']")
-RANGES = {"API": (100, 199), "AUTH": (100, 199), "RISK": (100, 199), "RFQ": (200, 299), "LP": (300, 399), "MD": (400, 499),
-          "WS": (500, 599), "SYS": (900, 999)}
+RANGES = {
+    "API": (100, 199),
+    "AUTH": (100, 199),
+    "RISK": (100, 199),
+    "RFQ": (200, 299),
+    "LP": (300, 399),
+    "MD": (400, 499),
+    "WS": (500, 599),
+    "SYS": (900, 999),
+}
 # Not raised yet, and why the number is taken.
 RESERVED = {
     "AUTH-107": "the sign-in page says it in words, beside the fields",
@@ -35,8 +45,11 @@ def test_every_code_that_is_raised_is_in_the_catalogue():
 
 def test_every_code_that_is_spoken_of_is_in_the_catalogue():
     unknown = {
-        f"{name(p)}: {code}" for p in files() if p.suffix in (".py", ".ts", ".tsx", ".md", ".toml", ".proto")
-        for code in CODE.findall(p.read_text(errors="replace")) if code not in catalogue()
+        f"{name(p)}: {code}"
+        for p in files()
+        if p.suffix in (".py", ".ts", ".tsx", ".md", ".toml", ".proto")
+        for code in CODE.findall(p.read_text(errors="replace"))
+        if code not in catalogue()
     }
     assert unknown == set()
 

@@ -11,18 +11,42 @@ from tests.house.tree import files, name, parsed, python
 
 PYTHON_LINES, FUNCTION_LINES, TSX_LINES = 600, 60, 250
 NOBODYS_NAMES = re.compile(r"(^|_)(utils?|helpers?|common|base|manager|misc)$")
-TEXT = {".py", ".ts", ".tsx", ".css", ".md", ".toml", ".proto", ".json", ".html", ".yml", ".yaml", ".sh", ".in", ".txt", ""}
+TEXT = {
+    ".py",
+    ".ts",
+    ".tsx",
+    ".css",
+    ".md",
+    ".toml",
+    ".proto",
+    ".json",
+    ".html",
+    ".yml",
+    ".yaml",
+    ".sh",
+    ".in",
+    ".txt",
+    "",
+}
 # Folders of one machine have no place in a project that is cloned to others.
 MACHINE = re.compile(r"(?<![\w./-])/(work|root|home/[a-z]+)/")
 
 
 def test_no_python_file_is_too_long():
-    long = {name(p): n for p in python("src", "tests", "migrations", "benchmarks") if (n := len(p.read_text().splitlines())) > PYTHON_LINES}
+    long = {
+        name(p): n
+        for p in python("src", "tests", "migrations", "benchmarks")
+        if (n := len(p.read_text().splitlines())) > PYTHON_LINES
+    }
     assert long == {}
 
 
 def test_no_screen_file_is_too_long():
-    long = {name(p): n for p in files() if p.suffix == ".tsx" and (n := len(p.read_text().splitlines())) > TSX_LINES}
+    long = {
+        name(p): n
+        for p in files()
+        if p.suffix == ".tsx" and (n := len(p.read_text().splitlines())) > TSX_LINES
+    }
     assert long == {}
 
 
@@ -38,26 +62,41 @@ def test_no_function_is_too_long():
 
 
 def test_every_file_is_named_for_what_it_is():
-    vague = [name(p) for p in files() if NOBODYS_NAMES.search(p.stem) and p.suffix in (".py", ".ts", ".tsx") and "stubs" not in p.parts]
+    vague = [
+        name(p)
+        for p in files()
+        if NOBODYS_NAMES.search(p.stem)
+        and p.suffix in (".py", ".ts", ".tsx")
+        and "stubs" not in p.parts
+    ]
     assert vague == ["contracts/proto/v1/common.proto"] or vague == []
 
 
 def test_every_module_says_what_it_is():
-    silent = [name(p) for p in python("src") if p.read_text().strip() and not ast.get_docstring(parsed(p))]
+    silent = [
+        name(p) for p in python("src") if p.read_text().strip() and not ast.get_docstring(parsed(p))
+    ]
     assert silent == []
 
 
 def test_a_todo_has_its_reason():
-    bare = [f"{name(p)}:{n}" for p in python("src", "tests") for n, line in enumerate(p.read_text().splitlines(), 1)
-            if re.search(r"#\s*(TODO|FIXME|XXX)\b", line) and not re.search(r"(TODO|FIXME|XXX)\b.{15,}", line)]
+    bare = [
+        f"{name(p)}:{n}"
+        for p in python("src", "tests")
+        for n, line in enumerate(p.read_text().splitlines(), 1)
+        if re.search(r"#\s*(TODO|FIXME|XXX)\b", line)
+        and not re.search(r"(TODO|FIXME|XXX)\b.{15,}", line)
+    ]
     assert bare == []
 
 
 def test_no_folder_of_one_machine_is_named():
     found = [
         f"{name(p)}:{n}"
-        for p in files() if p.suffix in TEXT and p.stat().st_size < 2_000_000 and p.name != "test_files.py"
-        for n, line in enumerate(p.read_text(errors="replace").splitlines(), 1) if MACHINE.search(line)
+        for p in files()
+        if p.suffix in TEXT and p.stat().st_size < 2_000_000 and p.name != "test_files.py"
+        for n, line in enumerate(p.read_text(errors="replace").splitlines(), 1)
+        if MACHINE.search(line)
     ]
     assert found == []
 

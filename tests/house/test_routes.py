@@ -12,12 +12,15 @@ from orion.wire import stubs
 from tests.house.tree import SRC, name, parsed, python
 
 VERBS = {"get", "post", "put", "patch", "delete", "route", "websocket", "head"}
-# The identity provider's own pages: reached before anyone is signed in; each checks what it needs itself.
+# The identity provider's own pages: reached before anyone is signed in; each checks what it needs
+# itself.
 OPEN_FILES = {"src/orion/services/identity/web.py"}
 
 
 def decorators() -> list[tuple[str, ast.Call]]:
-    """(where, decorator) of every HTTP route in the services, found in the text so that none can hide."""
+    """(where, decorator) of every HTTP route in the services, found in the text so that none can
+    hide.
+    """
     return [
         (f"{name(p)}:{node.name}", call)
         for p in python("src/orion/services")
@@ -44,7 +47,9 @@ def test_every_route_of_the_app_needs_a_permission_that_exists():
                 continue
             needed = handler.opt.get("permission")
             many = needed if isinstance(needed, tuple) else (needed,)
-            assert many and all(n in (PUBLIC, SIGNED_IN) or isinstance(n, Permission) for n in many), route.path_format
+            assert many and all(
+                n in (PUBLIC, SIGNED_IN) or isinstance(n, Permission) for n in many
+            ), route.path_format
             seen += 1
     assert seen >= 24
 
@@ -57,7 +62,12 @@ def test_only_health_and_descriptions_are_open():
         if handler.opt.get("permission") == PUBLIC
     }
     assert open_ == {
-        "/healthz", "/readyz", "/api/v1/healthz", "/api/v1/readyz", "/api/v1/openapi.json", "/api/v1/asyncapi.json",
+        "/healthz",
+        "/readyz",
+        "/api/v1/healthz",
+        "/api/v1/readyz",
+        "/api/v1/openapi.json",
+        "/api/v1/asyncapi.json",
     }
 
 
@@ -73,7 +83,9 @@ def test_the_description_is_the_one_checked_in():
 
 
 def test_every_rpc_method_asks_who_is_calling():
-    """A servicer's method that neither looks at the caller nor hands over to something that does would serve anyone inside."""
+    """A servicer's method that neither looks at the caller nor hands over to something that does
+    would serve anyone inside.
+    """
     asks = ("current_caller", "_require", "_user", "_caller", "caller")
     blind = []
     for path in python("src/orion/services"):
@@ -81,9 +93,17 @@ def test_every_rpc_method_asks_who_is_calling():
         if "Servicer" not in text or path.name == "module.py" or path.parent == SRC:
             continue
         for node in ast.walk(parsed(path)):
-            if isinstance(node, ast.ClassDef) and any("Servicer" in ast.unparse(b) for b in node.bases):
-                methods = [m for m in node.body if isinstance(m, ast.AsyncFunctionDef) and m.name[:1].isupper()]
+            if isinstance(node, ast.ClassDef) and any(
+                "Servicer" in ast.unparse(b) for b in node.bases
+            ):
+                methods = [
+                    m
+                    for m in node.body
+                    if isinstance(m, ast.AsyncFunctionDef) and m.name[:1].isupper()
+                ]
                 source = ast.unparse(node)
-                blind += [f"{name(path)}:{m.name}" for m in methods if not any(a in source for a in asks)]
+                blind += [
+                    f"{name(path)}:{m.name}" for m in methods if not any(a in source for a in asks)
+                ]
     assert blind == []
     assert inspect.ismodule(stubs)

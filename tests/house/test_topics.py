@@ -10,8 +10,13 @@ from orion.platform.errors import CONTRACTS
 from orion.wire.registry import BY_TYPE
 
 TOPICS = tomllib.loads((CONTRACTS / "topics.toml").read_text())["topics"]
-SCHEMAS = {p.name.removesuffix(".json").removesuffix(".schema") for p in (CONTRACTS / "schemas" / "v1").glob("*.json")}
-BINARY = {"MarketTickReceived"}     # ticks travel in their own compact form, see the registry's neighbour
+SCHEMAS = {
+    p.name.removesuffix(".json").removesuffix(".schema")
+    for p in (CONTRACTS / "schemas" / "v1").glob("*.json")
+}
+BINARY = {
+    "MarketTickReceived"
+}  # ticks travel in their own compact form, see the registry's neighbour
 
 
 def test_every_event_of_a_topic_has_a_schema():
@@ -35,7 +40,9 @@ def test_owners_and_consumers_are_services():
 
 
 def test_everything_but_ticks_is_audited():
-    assert {t for t, row in TOPICS.items() if "audit" not in row["consumers"]} == {"marketdata.ticks"}
+    assert {t for t, row in TOPICS.items() if "audit" not in row["consumers"]} == {
+        "marketdata.ticks"
+    }
 
 
 def test_every_schema_is_a_schema():

@@ -18,17 +18,24 @@ STUBS = SRC / "wire" / "stubs"
 def files() -> tuple[Path, ...]:
     """Every file that git keeps, or would keep."""
     listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"], cwd=CHECKOUT, capture_output=True, check=True
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+        cwd=CHECKOUT,
+        capture_output=True,
+        check=True,
     )
-    return tuple(p for name in listed.stdout.decode().split("\0") if name and (p := CHECKOUT / name).is_file())
+    return tuple(
+        p
+        for name in listed.stdout.decode().split("\0")
+        if name and (p := CHECKOUT / name).is_file()
+    )
 
 
 def python(*roots: str) -> Iterator[Path]:
     """Python files below these folders of the checkout, generated stubs left out."""
     for path in files():
-        if path.suffix == ".py" and not path.is_relative_to(STUBS):
-            if any(path.is_relative_to(CHECKOUT / root) for root in roots):
-                yield path
+        is_ours = path.suffix == ".py" and not path.is_relative_to(STUBS)
+        if is_ours and any(path.is_relative_to(CHECKOUT / root) for root in roots):
+            yield path
 
 
 def name(path: Path) -> str:

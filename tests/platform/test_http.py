@@ -1,4 +1,6 @@
-"""The guard and the static web over a real HTTP server: heads, headers, redirects, paths, the last net."""
+"""The guard and the static web over a real HTTP server: heads, headers, redirects, paths, the last
+net.
+"""
 
 from __future__ import annotations
 
@@ -75,25 +77,56 @@ HEADS: list[tuple[str, bytes, int, str]] = [
     ("newline in the path", b"GET /a%0d%0ab HTTP/1.1\r\nHost: localhost\r\n\r\n", 400, "API-100"),
     ("query is not UTF-8", b"GET /?q=%c3%28 HTTP/1.1\r\nHost: localhost\r\n\r\n", 400, "API-100"),
     ("NUL in the query", b"GET /?q=%00 HTTP/1.1\r\nHost: localhost\r\n\r\n", 400, "API-100"),
-    ("address too long", b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n", 431, "API-112"),
-    ("headers too large", b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * 17000 + b"\r\n\r\n", 431, "API-112"),
-    ("too many headers", b"GET / HTTP/1.1\r\nHost: localhost\r\n" + b"X: a\r\n" * 101 + b"\r\n", 431, "API-112"),
+    (
+        "address too long",
+        b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        431,
+        "API-112",
+    ),
+    (
+        "headers too large",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * 17000 + b"\r\n\r\n",
+        431,
+        "API-112",
+    ),
+    (
+        "too many headers",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\n" + b"X: a\r\n" * 101 + b"\r\n",
+        431,
+        "API-112",
+    ),
     ("two hosts", b"GET / HTTP/1.1\r\nHost: localhost\r\nHost: evil\r\n\r\n", 400, "API-100"),
     ("method of another world", b"PURGE / HTTP/1.1\r\nHost: localhost\r\n\r\n", 405, "API-107"),
-    ("write to the web", b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n", 405, "API-107"),
+    (
+        "write to the web",
+        b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n",
+        405,
+        "API-107",
+    ),
 ]
 
 
-@pytest.mark.parametrize(("request_bytes", "status", "code"), [h[1:] for h in HEADS], ids=[h[0] for h in HEADS])
-async def test_hostile_heads_are_refused_with_a_code(port: int, request_bytes: bytes, status: int, code: str):
-    got = await raw(port, request_bytes.replace(b"\r\nHost: localhost\r\n", b"\r\nHost: localhost\r\nConnection: close\r\n", 1))
+@pytest.mark.parametrize(
+    ("request_bytes", "status", "code"), [h[1:] for h in HEADS], ids=[h[0] for h in HEADS]
+)
+async def test_hostile_heads_are_refused_with_a_code(
+    port: int, request_bytes: bytes, status: int, code: str
+):
+    got = await raw(
+        port,
+        request_bytes.replace(
+            b"\r\nHost: localhost\r\n", b"\r\nHost: localhost\r\nConnection: close\r\n", 1
+        ),
+    )
     assert status_of(got) == status
     head, _, body = got.partition(b"\r\n\r\n")
     assert json.loads(body)["code"] == code
     assert b"application/problem+json" in head
 
 
-@pytest.mark.parametrize("request_bytes", [b"\x16\x03\x01\x00garbage\r\n\r\n", b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n"])
+@pytest.mark.parametrize(
+    "request_bytes", [b"\x16\x03\x01\x00garbage\r\n\r\n", b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n"]
+)
 async def test_what_is_not_http_never_gives_a_5xx(port: int, request_bytes: bytes):
     got = await raw(port, request_bytes, half_close=True)
     assert got == b"" or 400 <= status_of(got) < 500
@@ -102,7 +135,14 @@ async def test_what_is_not_http_never_gives_a_5xx(port: int, request_bytes: byte
 async def test_every_answer_has_the_security_headers_and_a_request_id(client: httpx.AsyncClient):
     wanted = [name.decode() for name, _ in security_headers("http://localhost:1")]
     seen = set()
-    for path in ("/", "/nothing.txt", "/bug.now", "/coded.now", "/assets/index-B3kf92Qz.js", "/%00"):
+    for path in (
+        "/",
+        "/nothing.txt",
+        "/bug.now",
+        "/coded.now",
+        "/assets/index-B3kf92Qz.js",
+        "/%00",
+    ):
         answered = await client.get(path)
         for name in (*wanted, "x-request-id"):
             assert name in answered.headers, (path, name)
@@ -111,7 +151,10 @@ async def test_every_answer_has_the_security_headers_and_a_request_id(client: ht
     policy = answered.headers["content-security-policy"]
     assert "default-src 'none'" in policy and "frame-ancestors 'none'" in policy
     assert f"connect-src 'self' ws://localhost:{client.base_url.port}" in policy
-    assert "unsafe-inline' " not in policy.replace("style-src-attr 'unsafe-inline'", "") and "unsafe-eval" not in policy
+    assert (
+        "unsafe-inline' " not in policy.replace("style-src-attr 'unsafe-inline'", "")
+        and "unsafe-eval" not in policy
+    )
     assert "strict-transport-security" not in answered.headers
 
 
@@ -143,7 +186,9 @@ async def test_head_gives_the_same_headers_without_a_body(client: httpx.AsyncCli
     assert head.headers["content-length"] == got.headers["content-length"] != "0"
 
 
-async def test_the_other_loopback_name_is_redirected_and_strangers_are_not(port: int, client: httpx.AsyncClient):
+async def test_the_other_loopback_name_is_redirected_and_strangers_are_not(
+    port: int, client: httpx.AsyncClient
+):
     moved = await client.get("/rfqs?a=b%20c", headers={"host": f"127.0.0.1:{port}"})
     assert moved.status_code == 308
     assert moved.headers["location"] == f"http://localhost:{port}/rfqs?a=b%20c"
@@ -153,7 +198,11 @@ async def test_the_other_loopback_name_is_redirected_and_strangers_are_not(port:
     assert (await client.get("/", headers=token)).status_code == 200
     assert (await client.get("/", headers={"host": "evil.example"})).status_code == 200
     assert (await client.get("/", headers={"host": "127.0.0.1:1"})).status_code == 200
-    assert is_loopback("127.9.9.9") and not is_loopback("10.0.0.1") and not is_loopback("localhost.evil")
+    assert (
+        is_loopback("127.9.9.9")
+        and not is_loopback("10.0.0.1")
+        and not is_loopback("localhost.evil")
+    )
 
 
 async def test_a_slow_body_is_given_up(port: int, monkeypatch: pytest.MonkeyPatch):
@@ -191,38 +240,60 @@ async def test_precompressed_files_are_used_and_etags_answered(client: httpx.Asy
     assert packed.headers["content-encoding"] == "gzip" and packed.text.startswith("console.log")
     _, chosen = packed.headers["vary"], await raw_encoding(client, "br, gzip")
     assert chosen == "br"
-    again = await client.get("/favicon.svg", headers={"if-none-match": (await client.get("/favicon.svg")).headers["etag"]})
+    again = await client.get(
+        "/favicon.svg",
+        headers={"if-none-match": (await client.get("/favicon.svg")).headers["etag"]},
+    )
     assert again.status_code == 304 and again.content == b""
 
 
 async def raw_encoding(client: httpx.AsyncClient, accept: str) -> str:
-    async with client.stream("GET", "/assets/index-B3kf92Qz.js", headers={"accept-encoding": accept}) as answered:
+    async with client.stream(
+        "GET", "/assets/index-B3kf92Qz.js", headers={"accept-encoding": accept}
+    ) as answered:
         return answered.headers["content-encoding"]
 
 
 CLIMBS = [
-    "/../secret.txt", "/..%2fsecret.txt", "/%2e%2e/secret.txt", "/assets/../../secret.txt", "/assets/..%2f..%2fsecret.txt",
-    "/....//secret.txt", "/..\\secret.txt", "/%2e%2e%5csecret.txt", "//etc/passwd", "/assets//..//..//secret.txt", "/link.txt",
-    "/%252e%252e/secret.txt", "/.%2e/secret.txt", "/assets/index-B3kf92Qz.js.gz", "/assets/.", "/assets/..",
+    "/../secret.txt",
+    "/..%2fsecret.txt",
+    "/%2e%2e/secret.txt",
+    "/assets/../../secret.txt",
+    "/assets/..%2f..%2fsecret.txt",
+    "/....//secret.txt",
+    "/..\\secret.txt",
+    "/%2e%2e%5csecret.txt",
+    "//etc/passwd",
+    "/assets//..//..//secret.txt",
+    "/link.txt",
+    "/%252e%252e/secret.txt",
+    "/.%2e/secret.txt",
+    "/assets/index-B3kf92Qz.js.gz",
+    "/assets/.",
+    "/assets/..",
 ]
 
 
 @pytest.mark.parametrize("path", CLIMBS)
 async def test_no_path_climbs_out(port: int, path: str):
-    got = await raw(port, b"GET " + path.encode() + b" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+    got = await raw(
+        port, b"GET " + path.encode() + b" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    )
     assert SECRET not in got and b"root:" not in got
     assert status_of(got) in (200, 400, 404)
-    if status_of(got) == 200:   # a client route: the page itself
+    if status_of(got) == 200:  # a client route: the page itself
         assert b"<title>Orion</title>" in got
 
 
 async def test_a_web_that_is_not_built_says_so(tmp_path: Path):
-    async with served(lambda port: Guard(StaticFiles(tmp_path), f"http://localhost:{port}")) as port:
-        async with httpx.AsyncClient(base_url=f"http://localhost:{port}") as client:
-            page = await client.get("/")
-            assert page.status_code == 503 and "make web" in page.text
-            (tmp_path / "index.html").write_text("now")
-            assert (await client.get("/")).text == "now"
+    async with (
+        served(lambda port: Guard(StaticFiles(tmp_path), f"http://localhost:{port}")) as port,
+        httpx.AsyncClient(base_url=f"http://localhost:{port}") as client,
+    ):
+        page = await client.get("/")
+        assert page.status_code == 503 and "make web" in page.text
+        (tmp_path / "index.html").write_text("now")
+        assert (await client.get("/")).text == "now"
 
 
 # ---- problems
@@ -240,8 +311,14 @@ def test_every_code_makes_a_problem():
 
 
 def test_extra_fields_never_stand_over_the_standard_ones():
-    document = json.loads(answer(Coded("API-100", extra={"code": "X", "title": "X", "requestId": "X"}), "q1").body)
-    assert (document["code"], document["title"], document["requestId"]) == ("API-100", catalogue()["API-100"].title, "q1")
+    document = json.loads(
+        answer(Coded("API-100", extra={"code": "X", "title": "X", "requestId": "X"}), "q1").body
+    )
+    assert (document["code"], document["title"], document["requestId"]) == (
+        "API-100",
+        catalogue()["API-100"].title,
+        "q1",
+    )
 
 
 def test_field_problems_name_the_field():

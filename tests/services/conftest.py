@@ -1,4 +1,6 @@
-"""Fixtures of the services' tests: a real PostgreSQL with all migrations, and the adapters that the hall would pick."""
+"""Fixtures of the services' tests: a real PostgreSQL with all migrations, and the adapters that the
+hall would pick.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,10 @@ async def machine(db: TestDatabase) -> AsyncIterator[Machine]:
     """Store, bus and database over it."""
     ring = Ring()
     made = Machine(
-        db=db, ring=ring, store=PostgresStore(db.writer, ring), bus=PostgresBus(db.writer, ring=ring),
+        db=db,
+        ring=ring,
+        store=PostgresStore(db.writer, ring),
+        bus=PostgresBus(db.writer, ring=ring),
         database=PostgresDatabase(db.reader, db.writer),
     )
     yield made

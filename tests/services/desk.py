@@ -1,4 +1,5 @@
-"""The door and the services around it, built as the hall builds them, over real gRPC, PostgreSQL and HTTP, in the test's loop.
+"""The door and the services around it, built as the hall builds them, over real gRPC, PostgreSQL
+and HTTP, in the test's loop.
 
 Services of others are not here: asking them is UNAVAILABLE, which is a case of its own.
 """
@@ -27,8 +28,11 @@ from tests.services.machine import Machine
 from tests.web import served
 
 EVERYTHING = {
-    "assetClasses": ["FX", "RATES", "CREDIT", "EQUITY"], "instrumentIds": None,
-    "venueIds": ["XORN", "XLYR", "XCRU"], "maxNotional": "100000000", "rfqPerMinute": 100_000,
+    "assetClasses": ["FX", "RATES", "CREDIT", "EQUITY"],
+    "instrumentIds": None,
+    "venueIds": ["XORN", "XLYR", "XCRU"],
+    "maxNotional": "100000000",
+    "rfqPerMinute": 100_000,
 }
 ROLES = ("TRADER", "SALES", "RISK", "ANALYST", "ADMIN", "PLATFORM")
 TENANTS = ("alpha", "beta")
@@ -56,12 +60,20 @@ class Desk:
         claims.setdefault("ent", EVERYTHING)
         desk = claims.pop("desk", "macro" if role == "TRADER" else name)
         return self.forger.user(
-            sub=f"{tenant}-{name}", tenant=tenant, user=f"{name}@{tenant}", name=name.title(), desk=desk,
-            roles=[f"ROLE_{role}"], sid=f"{tenant}-{name}", **claims,
+            sub=f"{tenant}-{name}",
+            tenant=tenant,
+            user=f"{name}@{tenant}",
+            name=name.title(),
+            desk=desk,
+            roles=[f"ROLE_{role}"],
+            sid=f"{tenant}-{name}",
+            **claims,
         )
 
     @contextlib.asynccontextmanager
-    async def as_user(self, name: str, tenant: str = "alpha", **claims: Any) -> AsyncIterator[httpx.AsyncClient]:
+    async def as_user(
+        self, name: str, tenant: str = "alpha", **claims: Any
+    ) -> AsyncIterator[httpx.AsyncClient]:
         headers = {"authorization": f"Bearer {self.token(name, tenant, **claims)}"}
         async with httpx.AsyncClient(base_url=self.base, headers=headers, timeout=20) as client:
             yield client
@@ -77,22 +89,36 @@ async def opened(machine: Machine, tmp: Path, names: tuple[str, ...]) -> AsyncIt
     clock = SystemClock()
     address = f"unix:{tmp}/rpc.sock"
     absent = f"unix:{tmp}/absent.sock"
-    addresses = {name: address if name in names or name == "bff_workstation" else absent for name in MODULES}
+    addresses = {
+        name: address if name in names or name == "bff_workstation" else absent for name in MODULES
+    }
     key = ECKey.generate_key("P-256", {"kid": "k1"})
     built: list[Desk] = []
 
     def make(port: int) -> Any:
         settings = Settings(
-            {"port": port, "data_dir": str(tmp / "data"), "public_url": f"http://localhost:{port}"}, environment={}
+            {"port": port, "data_dir": str(tmp / "data"), "public_url": f"http://localhost:{port}"},
+            environment={},
         )
         forger = Forger(key, clock.now() // 1_000_000, issuer=settings.issuer)
         verifier = Verifier(
-            StaticKeys({"keys": [key.as_dict(private=False)]}), issuer=settings.issuer, clock=clock, service_key=SERVICE_KEY
+            StaticKeys({"keys": [key.as_dict(private=False)]}),
+            issuer=settings.issuer,
+            clock=clock,
+            service_key=SERVICE_KEY,
         )
         directory = Directory(addresses, ServiceTokens(SERVICE_KEY, "bff_workstation", clock))
         ports = Ports(
-            clock=clock, bus=machine.bus, store=machine.store, database=machine.database, cache=MemoryCache(),
-            directory=directory, verifier=verifier, settings=settings, telemetry=None, address=address,
+            clock=clock,
+            bus=machine.bus,
+            store=machine.store,
+            database=machine.database,
+            cache=MemoryCache(),
+            directory=directory,
+            verifier=verifier,
+            settings=settings,
+            telemetry=None,
+            address=address,
         )
         modules = {n: _build(n, ports, directory) for n in (*names, "bff_workstation")}
         built.append(Desk(port, settings, forger, directory, verifier, machine, modules))

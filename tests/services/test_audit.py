@@ -29,8 +29,16 @@ CHAINS = [("rfq.lifecycle", 0), ("rfq.lifecycle", 5), ("rfq.quotes", 0), ("ident
 
 def history(count: int, round_: int) -> list[Said]:
     return [
-        Said(topic, part, "alpha" if n % 3 else "beta", f"e{n % 4}", "RFQSent", {"n": n, "round": round_},
-             correlation=f"c{n % 4}", at=START + n * 1000 + round_)
+        Said(
+            topic,
+            part,
+            "alpha" if n % 3 else "beta",
+            f"e{n % 4}",
+            "RFQSent",
+            {"n": n, "round": round_},
+            correlation=f"c{n % 4}",
+            at=START + n * 1000 + round_,
+        )
         for topic, part in CHAINS
         for n in range(count)
     ]
@@ -45,8 +53,12 @@ def recorder_of(machine: Machine, data_dir: Path, **config: Any) -> Recorder:
     key = read_key(data_dir / "secrets", may_create=True)
     assert key
     return Recorder(
-        bus=machine.bus, store=machine.store, database=machine.database, clock=ManualClock(),
-        config=Config(gather_ms=2, sweep_seconds=0.5, **config), key=key,
+        bus=machine.bus,
+        store=machine.store,
+        database=machine.database,
+        clock=ManualClock(),
+        config=Config(gather_ms=2, sweep_seconds=0.5, **config),
+        key=key,
         anchors=AnchorFile(data_dir / "audit-anchors"),
     )
 
@@ -77,7 +89,9 @@ async def check(machine: Machine, data_dir: Path) -> Report:
 
 @pytest.fixture(scope="module")
 async def kept(machine: Machine, data_dir: Path) -> int:
-    """Three rounds of history, recorded by three recorders one after another, an anchor after each of the first two."""
+    """Three rounds of history, recorded by three recorders one after another, an anchor after each
+    of the first two.
+    """
     total = 0
     for round_ in range(3):
         said = history(8, round_)
@@ -95,10 +109,17 @@ async def kept(machine: Machine, data_dir: Path) -> int:
 async def test_what_is_recorded_verifies(machine: Machine, data_dir: Path, kept: int):
     report = await check(machine, data_dir)
     assert report.violations == []
-    assert (report.rows, report.log_rows, report.chains, report.anchors) == (kept, kept, len(CHAINS), 2)
+    assert (report.rows, report.log_rows, report.chains, report.anchors) == (
+        kept,
+        kept,
+        len(CHAINS),
+        2,
+    )
 
 
-async def test_two_recorders_at_once_record_everything_once(machine: Machine, data_dir: Path, kept: int):
+async def test_two_recorders_at_once_record_everything_once(
+    machine: Machine, data_dir: Path, kept: int
+):
     """Last of the writing tests: what it adds is verified by all that follow."""
     first, second = recorder_of(machine, data_dir), recorder_of(machine, data_dir)
     async with machine.database.write("audit", []) as sql:
@@ -112,7 +133,9 @@ async def test_two_recorders_at_once_record_everything_once(machine: Machine, da
     assert report.rows == before + 3 * 5 * len(CHAINS)
 
 
-async def test_an_event_that_is_no_envelope_is_recorded_all_the_same(machine: Machine, data_dir: Path, kept: int):
+async def test_an_event_that_is_no_envelope_is_recorded_all_the_same(
+    machine: Machine, data_dir: Path, kept: int
+):
     async with machine.database.write("audit", []) as sql:
         before = await sql.fetchval("select count(*) from audit.audit_log")
     await say(machine, Said("rfq.quotes", 0, "alpha", "x", "Broken", body=b"\xff not json"))
@@ -121,14 +144,23 @@ async def test_an_event_that_is_no_envelope_is_recorded_all_the_same(machine: Ma
     assert (await check(machine, data_dir)).violations == []
 
 
-@pytest.mark.parametrize("statement", [
-    "update audit.audit_log set at = at + 1", "delete from audit.audit_log", "truncate audit.audit_log",
-])
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "update audit.audit_log set at = at + 1",
+        "delete from audit.audit_log",
+        "truncate audit.audit_log",
+    ],
+)
 @pytest.mark.parametrize("role", ["writer", "owner", "admin", "reader"])
-async def test_the_log_cannot_be_changed_in_the_ordinary_way(machine: Machine, kept: int, role: str, statement: str):
+async def test_the_log_cannot_be_changed_in_the_ordinary_way(
+    machine: Machine, kept: int, role: str, statement: str
+):
     sql = await asyncpg.connect(getattr(machine.db, role))
     try:
-        with pytest.raises((asyncpg.InsufficientPrivilegeError, asyncpg.ReadOnlySQLTransactionError)):
+        with pytest.raises(
+            (asyncpg.InsufficientPrivilegeError, asyncpg.ReadOnlySQLTransactionError)
+        ):
             async with sql.transaction():
                 await sql.execute("select set_config('orion.tenants', '{alpha,beta}', true)")
                 await sql.execute(statement)
@@ -136,13 +168,21 @@ async def test_the_log_cannot_be_changed_in_the_ordinary_way(machine: Machine, k
         await sql.close()
 
 
-async def test_an_anchor_noted_before_a_crash_is_written_at_the_next_start(machine: Machine, data_dir: Path, kept: int):
+async def test_an_anchor_noted_before_a_crash_is_written_at_the_next_start(
+    machine: Machine, data_dir: Path, kept: int
+):
     recorder = recorder_of(machine, data_dir)
     async with machine.database.write("audit", []) as sql:
         recorder._heads = await queries.heads(sql)
         last = await queries.last_anchor(sql)
         assert last
-        line = chain.anchor_line(last[0] + 1, 1, chain.line_digest(last[1]), list(recorder._heads.values()), recorder._key)
+        line = chain.anchor_line(
+            last[0] + 1,
+            1,
+            chain.line_digest(last[1]),
+            list(recorder._heads.values()),
+            recorder._key,
+        )
         await queries.add_anchor(sql, last[0] + 1, line)
     report = await check(machine, data_dir)
     assert report.violations == [] and len(report.notes) == 1
@@ -162,7 +202,9 @@ async def test_an_anchor_noted_before_a_crash_is_written_at_the_next_start(machi
 
 
 class OneConnection:
-    """The Database port over one superuser connection inside one transaction, so that a tamper can be looked at and undone."""
+    """The Database port over one superuser connection inside one transaction, so that a tamper can
+    be looked at and undone.
+    """
 
     def __init__(self, sql: asyncpg.Connection):
         self.sql = sql
@@ -174,6 +216,9 @@ class OneConnection:
     read = write
 
 
+AT = "where topic = $1 and part = $2 and offs = $3"
+
+
 class Tamperer:
     """Changes something somewhere, chosen by a seeded generator; `what` says what."""
 
@@ -181,7 +226,9 @@ class Tamperer:
         self.sql, self.file, self.dice = sql, file, random.Random(seed)
 
     async def _row(self) -> Any:
-        rows = await self.sql.fetch("select topic, part, offs, body from audit.audit_log order by 1, 2, 3")
+        rows = await self.sql.fetch(
+            "select topic, part, offs, body from audit.audit_log order by 1, 2, 3"
+        )
         return self.dice.choice(rows)
 
     async def _rehash(self, topic: str, part: int) -> None:
@@ -189,38 +236,61 @@ class Tamperer:
         head = chain.genesis(topic, part)
         columns = ", ".join(chain.FIELDS)
         rows = await self.sql.fetch(
-            f"select {columns} from audit.audit_log where topic = $1 and part = $2 order by offs", topic, part)
+            f"select {columns} from audit.audit_log where topic = $1 and part = $2 order by offs",
+            topic,
+            part,
+        )
         last = head.hash
         for r in rows:
             last = chain.row_hash(last, chain.Row(**dict(r)))
             await self.sql.execute(
-                "update audit.audit_log set hash = $4 where topic = $1 and part = $2 and offs = $3", topic, part, r["offs"], last)
+                "update audit.audit_log set hash = $4 where topic = $1 and part = $2 and offs = $3",
+                topic,
+                part,
+                r["offs"],
+                last,
+            )
         await self.sql.execute(
-            "update audit.chain_head set hash = $3, next = $4 where topic = $1 and part = $2", topic, part, last, len(rows))
+            "update audit.chain_head set hash = $3, next = $4 where topic = $1 and part = $2",
+            topic,
+            part,
+            last,
+            len(rows),
+        )
 
     async def change(self) -> None:
         r = await self._row()
         column = self.dice.choice([c for c in chain.FIELDS if c not in ("topic", "part", "offs")])
-        to = {"at": "at + 1", "seq": "seq + 1", "body": "body || ' '::bytea"}.get(column, f"{column} || 'x'")
+        to = {"at": "at + 1", "seq": "seq + 1", "body": "body || ' '::bytea"}.get(
+            column, f"{column} || 'x'"
+        )
         await self.sql.execute(
-            f"update audit.audit_log set {column} = {to} where topic = $1 and part = $2 and offs = $3", *r[:3])
+            f"update audit.audit_log set {column} = {to} {AT}",
+            *r[:3],
+        )
 
     async def change_and_rehash(self) -> None:
         r = await self._row()
         await self.sql.execute(
-            "update audit.audit_log set body = body || ' '::bytea where topic = $1 and part = $2 and offs = $3", *r[:3])
+            f"update audit.audit_log set body = body || ' '::bytea {AT}",
+            *r[:3],
+        )
         await self._rehash(r["topic"], r["part"])
 
     async def change_log_too_and_rehash(self) -> None:
         r = await self._row()
         for table in ("audit.audit_log", "bus.log"):
             await self.sql.execute(
-                f"update {table} set body = body || ' '::bytea where topic = $1 and part = $2 and offs = $3", *r[:3])
+                f"update {table} set body = body || ' '::bytea {AT}",
+                *r[:3],
+            )
         await self._rehash(r["topic"], r["part"])
 
     async def remove(self) -> None:
         r = await self._row()
-        await self.sql.execute("delete from audit.audit_log where topic = $1 and part = $2 and offs = $3", *r[:3])
+        await self.sql.execute(
+            "delete from audit.audit_log where topic = $1 and part = $2 and offs = $3", *r[:3]
+        )
 
     async def remove_close_up_and_rehash(self) -> None:
         r = await self._row()
@@ -229,63 +299,128 @@ class Tamperer:
 
     async def remove_at(self, topic: str, part: int, offset: int) -> None:
         for table in ("audit.audit_log", "bus.log"):
-            await self.sql.execute(f"delete from {table} where topic = $1 and part = $2 and offs = $3", topic, part, offset)
+            await self.sql.execute(
+                f"delete from {table} where topic = $1 and part = $2 and offs = $3",
+                topic,
+                part,
+                offset,
+            )
             # In two steps: no two rows may have one offset at any moment.
             await self.sql.execute(
-                f"update {table} set offs = -offs where topic = $1 and part = $2 and offs > $3", topic, part, offset)
-            await self.sql.execute(f"update {table} set offs = -offs - 1 where topic = $1 and part = $2 and offs < 0", topic, part)
-        await self.sql.execute("update bus.head set next = next - 1 where topic = $1 and part = $2", topic, part)
+                f"update {table} set offs = -offs where topic = $1 and part = $2 and offs > $3",
+                topic,
+                part,
+                offset,
+            )
+            await self.sql.execute(
+                f"update {table} set offs = -offs - 1 where topic = $1 and part = $2 and offs < 0",
+                topic,
+                part,
+            )
+        await self.sql.execute(
+            "update bus.head set next = next - 1 where topic = $1 and part = $2", topic, part
+        )
 
     async def truncate(self) -> None:
         r = await self._row()
-        await self.sql.execute("delete from audit.audit_log where topic = $1 and part = $2 and offs >= $3", *r[:3])
+        await self.sql.execute(
+            "delete from audit.audit_log where topic = $1 and part = $2 and offs >= $3", *r[:3]
+        )
 
     async def truncate_and_rehash(self) -> None:
         r = await self._row()
         for table in ("audit.audit_log", "bus.log"):
-            await self.sql.execute(f"delete from {table} where topic = $1 and part = $2 and offs >= $3", *r[:3])
-        await self.sql.execute("update bus.head set next = $3 where topic = $1 and part = $2", *r[:3])
+            await self.sql.execute(
+                f"delete from {table} where topic = $1 and part = $2 and offs >= $3", *r[:3]
+            )
+        await self.sql.execute(
+            "update bus.head set next = $3 where topic = $1 and part = $2", *r[:3]
+        )
         await self._rehash(r["topic"], r["part"])
 
     async def back_to_an_anchored_head(self) -> None:
-        """An older head, truly signed by us, put back with everything after it removed, log included."""
-        first, last = (json.loads(x) for x in (self.file.read_text().splitlines()[0], self.file.read_text().splitlines()[-1]))
+        """An older head, truly signed by us, put back with everything after it removed, log
+        included.
+        """
+        first, last = (
+            json.loads(x)
+            for x in (self.file.read_text().splitlines()[0], self.file.read_text().splitlines()[-1])
+        )
         topic, part, upto, digest, signature = self.dice.choice(first["heads"])
         assert any(h[0] == topic and h[1] == part and h[2] > upto for h in last["heads"])
         for table in ("audit.audit_log", "bus.log"):
-            await self.sql.execute(f"delete from {table} where topic = $1 and part = $2 and offs >= $3", topic, part, upto)
-        await self.sql.execute("update bus.head set next = $3 where topic = $1 and part = $2", topic, part, upto)
+            await self.sql.execute(
+                f"delete from {table} where topic = $1 and part = $2 and offs >= $3",
+                topic,
+                part,
+                upto,
+            )
         await self.sql.execute(
-            "update audit.chain_head set next = $3, hash = $4, signature = $5 where topic = $1 and part = $2",
-            topic, part, upto, bytes.fromhex(digest), bytes.fromhex(signature))
+            "update bus.head set next = $3 where topic = $1 and part = $2", topic, part, upto
+        )
+        await self.sql.execute(
+            "update audit.chain_head set next = $3, hash = $4, signature = $5"
+            " where topic = $1 and part = $2",
+            topic,
+            part,
+            upto,
+            bytes.fromhex(digest),
+            bytes.fromhex(signature),
+        )
 
     async def swap(self) -> None:
         r = await self._row()
         other = r["offs"] - 1 if r["offs"] else 1
-        for table in self.dice.choice([("audit.audit_log",), ("audit.audit_log", "bus.log"), ("bus.log",)]):
-            await self.sql.execute(f"update {table} set offs = -1 where topic = $1 and part = $2 and offs = $3", *r[:3])
-            await self.sql.execute(f"update {table} set offs = $3 where topic = $1 and part = $2 and offs = $4", *r[:3], other)
-            await self.sql.execute(f"update {table} set offs = $3 where topic = $1 and part = $2 and offs = -1", *r[:2], other)
+        for table in self.dice.choice(
+            [("audit.audit_log",), ("audit.audit_log", "bus.log"), ("bus.log",)]
+        ):
+            await self.sql.execute(
+                f"update {table} set offs = -1 where topic = $1 and part = $2 and offs = $3", *r[:3]
+            )
+            await self.sql.execute(
+                f"update {table} set offs = $3 where topic = $1 and part = $2 and offs = $4",
+                *r[:3],
+                other,
+            )
+            await self.sql.execute(
+                f"update {table} set offs = $3 where topic = $1 and part = $2 and offs = -1",
+                *r[:2],
+                other,
+            )
         if self.dice.random() < 0.5:
             await self._rehash(r["topic"], r["part"])
 
     async def add(self) -> None:
         r = await self._row()
         await self.sql.execute(
-            """insert into audit.audit_log select tenant, topic, part, (select max(offs) + 1 from audit.audit_log
-               where topic = $1 and part = $2), at, entity_type, entity, seq, type, event_id, service, correlation, body, hash
-               from audit.audit_log where topic = $1 and part = $2 and offs = $3""", *r[:3])
+            """insert into audit.audit_log select tenant, topic, part, (select max(offs) + 1
+               from audit.audit_log where topic = $1 and part = $2), at, entity_type, entity, seq,
+               type, event_id, service, correlation, body, hash
+               from audit.audit_log where topic = $1 and part = $2 and offs = $3""",
+            *r[:3],
+        )
         if self.dice.random() < 0.5:
             await self._rehash(r["topic"], r["part"])
 
     async def forge_head(self) -> None:
         r = await self._row()
-        to = self.dice.choice(["signature = sha256(signature)", "hash = sha256(hash)", "next = next - 1", "next = next + 1"])
-        await self.sql.execute(f"update audit.chain_head set {to} where topic = $1 and part = $2", *r[:2])
+        to = self.dice.choice(
+            [
+                "signature = sha256(signature)",
+                "hash = sha256(hash)",
+                "next = next - 1",
+                "next = next + 1",
+            ]
+        )
+        await self.sql.execute(
+            f"update audit.chain_head set {to} where topic = $1 and part = $2", *r[:2]
+        )
 
     async def remove_head(self) -> None:
         r = await self._row()
-        await self.sql.execute("delete from audit.chain_head where topic = $1 and part = $2", *r[:2])
+        await self.sql.execute(
+            "delete from audit.chain_head where topic = $1 and part = $2", *r[:2]
+        )
 
     async def remove_chain(self) -> None:
         """A whole chain, head and rows and log, as if nothing had ever happened there."""
@@ -295,14 +430,27 @@ class Tamperer:
 
     async def change_log(self) -> None:
         r = await self._row()
-        to = self.dice.choice(["body = body || ' '::bytea", "at = at + 1", "tenant = tenant || 'x'", "event_id = event_id || 'x'"])
-        await self.sql.execute(f"update bus.log set {to} where topic = $1 and part = $2 and offs = $3", *r[:3])
+        to = self.dice.choice(
+            [
+                "body = body || ' '::bytea",
+                "at = at + 1",
+                "tenant = tenant || 'x'",
+                "event_id = event_id || 'x'",
+            ]
+        )
+        await self.sql.execute(
+            f"update bus.log set {to} where topic = $1 and part = $2 and offs = $3", *r[:3]
+        )
 
     async def remove_from_log(self) -> None:
         r = await self.sql.fetch(
             """select topic, part, offs from bus.log l where exists
-               (select from bus.log f where f.topic = l.topic and f.part = l.part and f.offs < l.offs) order by 1, 2, 3""")
-        await self.sql.execute("delete from bus.log where topic = $1 and part = $2 and offs = $3", *self.dice.choice(r))
+               (select from bus.log f where f.topic = l.topic and f.part = l.part
+               and f.offs < l.offs) order by 1, 2, 3"""
+        )
+        await self.sql.execute(
+            "delete from bus.log where topic = $1 and part = $2 and offs = $3", *self.dice.choice(r)
+        )
 
     async def anchors_in_the_file(self) -> None:
         lines = self.file.read_text().splitlines()
@@ -326,7 +474,9 @@ class Tamperer:
         if self.dice.random() < 0.5:
             await self.sql.execute("delete from audit.anchors where seq = $1", seq)
         else:
-            await self.sql.execute("update audit.anchors set line = replace(line, ':1', ':2') where seq = $1", seq)
+            await self.sql.execute(
+                "update audit.anchors set line = replace(line, ':1', ':2') where seq = $1", seq
+            )
 
 
 KINDS = [name for name in vars(Tamperer) if not name.startswith("_") and name != "remove_at"]

@@ -12,13 +12,17 @@ from orion.services.audit.outside import AnchorFile, read_key
 from orion.services.audit.summaries import summary
 
 KEY = b"k" * 32
-ROW = chain.Row("rfq.quotes", 1, 0, 5, "alpha", "Quote", "q1", 1, "QuoteReceived", "e1", "rfq", "c1", b"{}")
+ROW = chain.Row(
+    "rfq.quotes", 1, 0, 5, "alpha", "Quote", "q1", 1, "QuoteReceived", "e1", "rfq", "c1", b"{}"
+)
 
 
 @pytest.mark.parametrize("name", chain.FIELDS)
 def test_the_hash_covers_every_column(name: str):
     value = getattr(ROW, name)
-    other = value + 1 if isinstance(value, int) else value + (b" " if isinstance(value, bytes) else " ")
+    other = (
+        value + 1 if isinstance(value, int) else value + (b" " if isinstance(value, bytes) else " ")
+    )
     assert chain.row_hash(b"x", ROW) != chain.row_hash(b"x", replace(ROW, **{name: other}))
 
 
@@ -42,7 +46,12 @@ def test_a_signature_holds_for_one_head_and_one_key():
     good = chain.signed(head, KEY)
     assert chain.is_signed(good, KEY)
     assert not chain.is_signed(good, b"j" * 32)
-    for other in (replace(good, next=2), replace(good, part=2), replace(good, topic="x"), replace(good, hash=b"h")):
+    for other in (
+        replace(good, next=2),
+        replace(good, part=2),
+        replace(good, topic="x"),
+        replace(good, hash=b"h"),
+    ):
         assert not chain.is_signed(other, KEY)
 
 
@@ -75,7 +84,16 @@ def test_the_key_is_made_once_and_kept_private(tmp_path: Path):
     assert (tmp_path / "secrets" / "audit.key").stat().st_mode & 0o077 == 0
 
 
-@pytest.mark.parametrize("payload", [{}, {"terms": 3}, {"quote": [1]}, {"dealers": 7}, {"trade": "x"}])
+@pytest.mark.parametrize(
+    "payload", [{}, {"terms": 3}, {"quote": [1]}, {"dealers": 7}, {"trade": "x"}]
+)
 def test_a_summary_never_fails_on_a_strange_payload(payload: dict):
-    for event in ("RFQCreated", "RFQSent", "QuoteReceived", "QuoteAccepted", "TradeExecuted", "SomethingNew"):
+    for event in (
+        "RFQCreated",
+        "RFQSent",
+        "QuoteReceived",
+        "QuoteAccepted",
+        "TradeExecuted",
+        "SomethingNew",
+    ):
         assert summary(event, payload)

@@ -1,4 +1,6 @@
-"""The door as a whole, with every service behind it: who may ask what, how strict it is, and how it says no."""
+"""The door as a whole, with every service behind it: who may ask what, how strict it is, and how it
+says no.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +21,16 @@ from tests.services.machine import Machine
 from tests.web import raw, status_of
 
 SERVICES = (
-    "workspace", "reference", "marketdata_ingest", "marketdata_projection", "rfq", "lp_gateway", "execution",
-    "audit", "notifications", "lp_bots",
+    "workspace",
+    "reference",
+    "marketdata_ingest",
+    "marketdata_projection",
+    "rfq",
+    "lp_gateway",
+    "execution",
+    "audit",
+    "notifications",
+    "lp_bots",
 )
 
 
@@ -72,7 +82,11 @@ async def test_from_the_ask_to_the_trade_and_its_story(desk: Desk, trader: httpx
     async def told() -> Any:
         answered = await trader.get(f"/api/v1/audit/{rfq['correlationId']}")
         items = answered.json().get("items", [])
-        return items if any(i["eventType"] in ("RFQTraded", "RFQRejected", "RFQExpired") for i in items) else None
+        return (
+            items
+            if any(i["eventType"] in ("RFQTraded", "RFQRejected", "RFQExpired") for i in items)
+            else None
+        )
 
     story = await until(told)
     assert [i["offsetMs"] for i in story] == sorted(i["offsetMs"] for i in story)
@@ -80,13 +94,16 @@ async def test_from_the_ask_to_the_trade_and_its_story(desk: Desk, trader: httpx
     assert all(i["summary"] for i in story)
     assert {i["topic"] for i in story} >= {"rfq.lifecycle", "rfq.quotes"}
     if over["status"] == "TRADED":
+
         async def listed() -> Any:
             answered = await trader.get("/api/v1/trades", params={"rfqId": rfq["rfqId"]})
             return answered.json()["items"]
 
         trade = (await until(listed))[0]
         assert trade["tradeId"] == over["tradeId"]
-        assert (await trader.get(f"/api/v1/trades/{trade['tradeId']}")).json()["price"] == trade["price"]
+        assert (await trader.get(f"/api/v1/trades/{trade['tradeId']}")).json()["price"] == trade[
+            "price"
+        ]
 
         async def notified() -> Any:
             items = (await trader.get("/api/v1/notifications")).json()["items"]
@@ -98,7 +115,9 @@ async def test_from_the_ask_to_the_trade_and_its_story(desk: Desk, trader: httpx
         assert (await trader.post("/api/v1/notifications/read", json=ids)).json() == {"marked": 1}
         assert (await trader.post("/api/v1/notifications/read", json=ids)).json() == {"marked": 0}
         async with desk.as_user("trader2") as other:
-            assert (await other.post("/api/v1/notifications/read", json=ids)).json() == {"marked": 0}
+            assert (await other.post("/api/v1/notifications/read", json=ids)).json() == {
+                "marked": 0
+            }
             assert (await other.get("/api/v1/notifications")).json()["items"] == []
 
 
@@ -128,7 +147,12 @@ BODIES: dict[str, Any] = {
     "/api/v1/rfqs/{rfq_id}/cancel": {},
     "/api/v1/preferences": {"version": 2**31 - 1},
     "/api/v1/watchlists": {"name": "Matrix"},
-    "/api/v1/watchlists/{watchlist_id}": {"name": "x", "instrumentIds": [], "position": 0, "version": 1},
+    "/api/v1/watchlists/{watchlist_id}": {
+        "name": "x",
+        "instrumentIds": [],
+        "position": 0,
+        "version": 1,
+    },
     "/api/v1/notifications/read": {"notificationIds": ["x"]},
 }
 
@@ -142,7 +166,9 @@ def may(role: str, needed: Any) -> bool:
 
 async def send(client: httpx.AsyncClient, method: str, path: str) -> httpx.Response:
     body = BODIES.get(path) if method in ("POST", "PUT") else None
-    return await client.request(method, example(path), json=body, headers=key() if method != "GET" else None)
+    return await client.request(
+        method, example(path), json=body, headers=key() if method != "GET" else None
+    )
 
 
 @pytest.mark.parametrize("tenant", TENANTS)
@@ -171,13 +197,20 @@ async def test_without_a_good_token_only_the_open_routes_answer(desk: Desk):
             if needed == PUBLIC:
                 assert answered.status_code in (200, 404, 503)
                 continue
-            assert (answered.status_code, answered.json()["code"]) == (401, "AUTH-101"), (method, path)
+            assert (answered.status_code, answered.json()["code"]) == (401, "AUTH-101"), (
+                method,
+                path,
+            )
             assert answered.headers["www-authenticate"].startswith("Bearer")
         for name, token in forged:
-            answered = await client.get("/api/v1/me", headers={"authorization": f"Bearer {token}".strip()})
+            answered = await client.get(
+                "/api/v1/me", headers={"authorization": f"Bearer {token}".strip()}
+            )
             assert 400 <= answered.status_code < 500, name
         service = desk.forger.service()
-        assert (await client.get("/api/v1/me", headers={"authorization": f"Bearer {service}"})).status_code == 401
+        assert (
+            await client.get("/api/v1/me", headers={"authorization": f"Bearer {service}"})
+        ).status_code == 401
 
 
 async def test_me_tells_what_the_token_says(desk: Desk):
@@ -196,93 +229,186 @@ async def test_me_tells_what_the_token_says(desk: Desk):
 
 
 HOSTILE: list[tuple[str, bytes, str]] = [
-    ("empty", b"", "API-100"), ("not JSON", b"{", "API-106"), ("two values", b"{}{}", "API-106"), ("a list", b"[]", "API-100"),
-    ("null", b"null", "API-100"), ("a text", b'"x"', "API-100"), ("NaN", b'{"size": NaN}', "API-106"),
-    ("Infinity", b'{"size": -Infinity}', "API-106"), ("1e999", b'{"size": 1e999}', "API-106"),
+    ("empty", b"", "API-100"),
+    ("not JSON", b"{", "API-106"),
+    ("two values", b"{}{}", "API-106"),
+    ("a list", b"[]", "API-100"),
+    ("null", b"null", "API-100"),
+    ("a text", b'"x"', "API-100"),
+    ("NaN", b'{"size": NaN}', "API-106"),
+    ("Infinity", b'{"size": -Infinity}', "API-106"),
+    ("1e999", b'{"size": 1e999}', "API-106"),
     ("a huge integer", b'{"expirySeconds": ' + b"9" * 5000 + b"}", "API-106"),
     ("a field twice", b'{"side":"BUY","side":"SELL"}', "API-106"),
     ("a field twice, escaped", b'{"side":"BUY","s\\u0069de":"SELL"}', "API-106"),
-    ("NUL", b'{"instrumentId":"EUR\\u0000USD"}', "API-106"), ("raw NUL", b'{"instrumentId":"EUR\x00USD"}', "API-106"),
-    ("half a surrogate", b'{"instrumentId":"\\ud800"}', "API-106"), ("not UTF-8", b'{"instrumentId":"\xff"}', "API-106"),
-    ("UTF-16", '{"side":"BUY"}'.encode("utf-16"), "API-106"), ("a byte order mark", b"\xef\xbb\xbf{}", "API-106"),
-    ("nested deeply", b"[" * 10_000 + b"]" * 10_000, "API-106"), ("nested objects", b'{"a":' * 5000 + b"1" + b"}" * 5000, "API-106"),
-    ("many parts", b"[" + b"1," * 30_000 + b"1]", "API-106"), ("a comment", b"{/*x*/}", "API-106"), ("a trailing comma", b'{"a":1,}', "API-106"),
-    ("single quotes", b"{'side':'BUY'}", "API-106"), ("too large", b'{"instrumentId":"' + b"x" * 70_000 + b'"}', "API-105"),
+    ("NUL", b'{"instrumentId":"EUR\\u0000USD"}', "API-106"),
+    ("raw NUL", b'{"instrumentId":"EUR\x00USD"}', "API-106"),
+    ("half a surrogate", b'{"instrumentId":"\\ud800"}', "API-106"),
+    ("not UTF-8", b'{"instrumentId":"\xff"}', "API-106"),
+    ("UTF-16", '{"side":"BUY"}'.encode("utf-16"), "API-106"),
+    ("a byte order mark", b"\xef\xbb\xbf{}", "API-106"),
+    ("nested deeply", b"[" * 10_000 + b"]" * 10_000, "API-106"),
+    ("nested objects", b'{"a":' * 5000 + b"1" + b"}" * 5000, "API-106"),
+    ("many parts", b"[" + b"1," * 30_000 + b"1]", "API-106"),
+    ("a comment", b"{/*x*/}", "API-106"),
+    ("a trailing comma", b'{"a":1,}', "API-106"),
+    ("single quotes", b"{'side':'BUY'}", "API-106"),
+    ("too large", b'{"instrumentId":"' + b"x" * 70_000 + b'"}', "API-105"),
 ]
 
 
 @pytest.mark.parametrize(("body", "code"), [h[1:] for h in HOSTILE], ids=[h[0] for h in HOSTILE])
-async def test_hostile_json_is_refused_with_a_code(trader: httpx.AsyncClient, body: bytes, code: str):
+async def test_hostile_json_is_refused_with_a_code(
+    trader: httpx.AsyncClient, body: bytes, code: str
+):
     headers = {**key(), "content-type": "application/json"}
     answered = await trader.post("/api/v1/rfqs", content=body, headers=headers)
-    assert (answered.json()["code"], answered.headers["content-type"]) == (code, "application/problem+json")
+    assert (answered.json()["code"], answered.headers["content-type"]) == (
+        code,
+        "application/problem+json",
+    )
     assert 400 <= answered.status_code < 500
     assert "traceback" not in answered.text.lower()
 
 
 WRONG: list[dict[str, Any]] = [
-    {}, {**ASK, "extra": 1}, {**ASK, "side": "buy"}, {**ASK, "side": 1}, {**ASK, "size": 1000000}, {**ASK, "size": "1e6"},
-    {**ASK, "size": "-1"}, {**ASK, "size": "1000000\n"}, {**ASK, "size": " 1"}, {**ASK, "size": "１"}, {**ASK, "size": ""},
-    {**ASK, "size": "9" * 30}, {**ASK, "expirySeconds": 4}, {**ASK, "expirySeconds": 301}, {**ASK, "expirySeconds": "30"},
-    {**ASK, "expirySeconds": 30.0}, {**ASK, "expirySeconds": True}, {**ASK, "expirySeconds": None}, {**ASK, "instrumentId": ""},
-    {**ASK, "instrumentId": "EUR USD"}, {**ASK, "instrumentId": "x" * 33}, {**ASK, "instrumentId": "EURUSD\n"}, {**ASK, "lpIds": []},
-    {**ASK, "lpIds": ["A"] * 21}, {**ASK, "lpIds": "NORTHGATE"}, {**ASK, "partialAllowed": "true"}, {**ASK, "minSize": None},
-    {**ASK, "settlementDate": "2026-13-01"}, {**ASK, "settlementDate": "tomorrow"}, {"instrument_id": "EURUSD"},
+    {},
+    {**ASK, "extra": 1},
+    {**ASK, "side": "buy"},
+    {**ASK, "side": 1},
+    {**ASK, "size": 1000000},
+    {**ASK, "size": "1e6"},
+    {**ASK, "size": "-1"},
+    {**ASK, "size": "1000000\n"},
+    {**ASK, "size": " 1"},
+    {**ASK, "size": "１"},
+    {**ASK, "size": ""},
+    {**ASK, "size": "9" * 30},
+    {**ASK, "expirySeconds": 4},
+    {**ASK, "expirySeconds": 301},
+    {**ASK, "expirySeconds": "30"},
+    {**ASK, "expirySeconds": 30.0},
+    {**ASK, "expirySeconds": True},
+    {**ASK, "expirySeconds": None},
+    {**ASK, "instrumentId": ""},
+    {**ASK, "instrumentId": "EUR USD"},
+    {**ASK, "instrumentId": "x" * 33},
+    {**ASK, "instrumentId": "EURUSD\n"},
+    {**ASK, "lpIds": []},
+    {**ASK, "lpIds": ["A"] * 21},
+    {**ASK, "lpIds": "NORTHGATE"},
+    {**ASK, "partialAllowed": "true"},
+    {**ASK, "minSize": None},
+    {**ASK, "settlementDate": "2026-13-01"},
+    {**ASK, "settlementDate": "tomorrow"},
+    {"instrument_id": "EURUSD"},
 ]
 
 
 @pytest.mark.parametrize("body", WRONG, ids=lambda b: json.dumps(b)[:60])
-async def test_a_body_of_another_shape_is_refused_by_its_field(trader: httpx.AsyncClient, body: dict[str, Any]):
+async def test_a_body_of_another_shape_is_refused_by_its_field(
+    trader: httpx.AsyncClient, body: dict[str, Any]
+):
     answered = await trader.post("/api/v1/rfqs", json=body, headers=key())
     problem = answered.json()
     assert (answered.status_code, problem["code"]) == (400, "API-100"), problem
     assert problem["errors"][0]["field"] and problem["errors"][0]["message"]
 
 
-@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/xml", "", "application/msgpack"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data; boundary=x",
+        "application/xml",
+        "",
+        "application/msgpack",
+    ],
+)
 async def test_only_json_is_taken(trader: httpx.AsyncClient, kind: str):
-    answered = await trader.post("/api/v1/rfqs", content=b"{}", headers={**key(), "content-type": kind})
+    answered = await trader.post(
+        "/api/v1/rfqs", content=b"{}", headers={**key(), "content-type": kind}
+    )
     assert (answered.status_code, answered.json()["code"]) == (415, "API-108")
 
 
 QUERIES = [
-    ("/api/v1/rfqs", "nosuch=1"), ("/api/v1/rfqs", "limit=0"), ("/api/v1/rfqs", "limit=201"), ("/api/v1/rfqs", "limit=x"),
-    ("/api/v1/rfqs", "limit=1&limit=2"), ("/api/v1/rfqs", "status=OPEN"), ("/api/v1/rfqs", "side=buy"), ("/api/v1/rfqs", "from=yesterday"),
-    ("/api/v1/rfqs", "from=2026-02-30T00:00:00Z"), ("/api/v1/rfqs", "from=2026-02-09T12:34:56.789"), ("/api/v1/rfqs", "q=" + "x" * 81),
-    ("/api/v1/rfqs", "instrumentId=a%20b"), ("/api/v1/rfqs", "requester=%27%20or%201%3D1"), ("/api/v1/rfqs", "q="),
-    ("/api/v1/trades", "currency=usd"), ("/api/v1/trades", "settlementDate=2026-2-1"), ("/api/v1/trades", "status=EXECUTED"),
-    ("/api/v1/market/snapshot", "&".join(["instrumentId=EURUSD"] * 201)), ("/api/v1/market/history", ""),
-    ("/api/v1/market/history", "instrumentId=EURUSD&minutes=0"), ("/api/v1/market/history", "instrumentId=EURUSD&minutes=1441"),
-    ("/api/v1/me", "x=1"), ("/api/v1/instruments", "limit=5"), ("/api/v1/notifications", "limit=-1"), ("/healthz", "x=1"),
+    ("/api/v1/rfqs", "nosuch=1"),
+    ("/api/v1/rfqs", "limit=0"),
+    ("/api/v1/rfqs", "limit=201"),
+    ("/api/v1/rfqs", "limit=x"),
+    ("/api/v1/rfqs", "limit=1&limit=2"),
+    ("/api/v1/rfqs", "status=OPEN"),
+    ("/api/v1/rfqs", "side=buy"),
+    ("/api/v1/rfqs", "from=yesterday"),
+    ("/api/v1/rfqs", "from=2026-02-30T00:00:00Z"),
+    ("/api/v1/rfqs", "from=2026-02-09T12:34:56.789"),
+    ("/api/v1/rfqs", "q=" + "x" * 81),
+    ("/api/v1/rfqs", "instrumentId=a%20b"),
+    ("/api/v1/rfqs", "requester=%27%20or%201%3D1"),
+    ("/api/v1/rfqs", "q="),
+    ("/api/v1/trades", "currency=usd"),
+    ("/api/v1/trades", "settlementDate=2026-2-1"),
+    ("/api/v1/trades", "status=EXECUTED"),
+    ("/api/v1/market/snapshot", "&".join(["instrumentId=EURUSD"] * 201)),
+    ("/api/v1/market/history", ""),
+    ("/api/v1/market/history", "instrumentId=EURUSD&minutes=0"),
+    ("/api/v1/market/history", "instrumentId=EURUSD&minutes=1441"),
+    ("/api/v1/me", "x=1"),
+    ("/api/v1/instruments", "limit=5"),
+    ("/api/v1/notifications", "limit=-1"),
+    ("/healthz", "x=1"),
 ]
 
 
 @pytest.mark.parametrize(("path", "query"), QUERIES, ids=[f"{p}?{q}"[:70] for p, q in QUERIES])
-async def test_query_parameters_are_as_strict_as_bodies(trader: httpx.AsyncClient, path: str, query: str):
+async def test_query_parameters_are_as_strict_as_bodies(
+    trader: httpx.AsyncClient, path: str, query: str
+):
     answered = await trader.get(f"{path}?{query}")
     assert (answered.status_code, answered.json()["code"]) == (400, "API-100"), answered.text
 
 
-@pytest.mark.parametrize("cursor", ["x", "a" * 512, "a" * 513, "eyJhIjoxfQ", "%00", "../..", "-1", "0"])
+@pytest.mark.parametrize(
+    "cursor", ["x", "a" * 512, "a" * 513, "eyJhIjoxfQ", "%00", "../..", "-1", "0"]
+)
 @pytest.mark.parametrize("path", ["/api/v1/rfqs", "/api/v1/trades"])
-async def test_a_cursor_that_no_list_gave_out_is_refused(trader: httpx.AsyncClient, path: str, cursor: str):
+async def test_a_cursor_that_no_list_gave_out_is_refused(
+    trader: httpx.AsyncClient, path: str, cursor: str
+):
     answered = await trader.get(f"{path}?cursor={cursor}")
-    assert (answered.status_code, answered.json()["code"] in ("API-100", "API-110")) == (400, True), answered.text
+    assert (answered.status_code, answered.json()["code"] in ("API-100", "API-110")) == (
+        400,
+        True,
+    ), answered.text
 
 
 async def test_pages_go_on_where_they_ended_and_belong_to_one_user(desk: Desk):
-    async with desk.as_user("trader2", desk="pages") as mine, desk.as_user("trader2", "beta") as foreign:
+    async with (
+        desk.as_user("trader2", desk="pages") as mine,
+        desk.as_user("trader2", "beta") as foreign,
+    ):
         for _ in range(5):
-            assert (await mine.post("/api/v1/rfqs", json=ASK, headers=key())).status_code in (201, 422)
+            assert (await mine.post("/api/v1/rfqs", json=ASK, headers=key())).status_code in (
+                201,
+                422,
+            )
 
         async def all_listed() -> Any:
-            rows = (await mine.get("/api/v1/rfqs", params={"requester": "trader2@alpha"})).json()["items"]
+            rows = (await mine.get("/api/v1/rfqs", params={"requester": "trader2@alpha"})).json()[
+                "items"
+            ]
             return rows if len(rows) == 5 else None
 
         rows = await until(all_listed)
         seen, cursor, cursors = [], None, []
         while True:
-            query = {"limit": 2, "requester": "trader2@alpha", **({"cursor": cursor} if cursor else {})}
+            query = {
+                "limit": 2,
+                "requester": "trader2@alpha",
+                **({"cursor": cursor} if cursor else {}),
+            }
             page = (await mine.get("/api/v1/rfqs", params=query)).json()
             seen += page["items"]
             cursor = page["nextCursor"]
@@ -290,9 +416,13 @@ async def test_pages_go_on_where_they_ended_and_belong_to_one_user(desk: Desk):
                 break
             cursors.append(cursor)
         assert [r["rfqId"] for r in seen] == [r["rfqId"] for r in rows]
-        assert [r["createdAt"] for r in seen] == sorted((r["createdAt"] for r in seen), reverse=True)
+        assert [r["createdAt"] for r in seen] == sorted(
+            (r["createdAt"] for r in seen), reverse=True
+        )
         for spoilt in (cursors[0][:-1] + ("A" if cursors[0][-1] != "A" else "B"), cursors[0][::-1]):
-            answered = await mine.get("/api/v1/rfqs", params={"limit": 2, "requester": "trader2@alpha", "cursor": spoilt})
+            answered = await mine.get(
+                "/api/v1/rfqs", params={"limit": 2, "requester": "trader2@alpha", "cursor": spoilt}
+            )
             assert (answered.status_code, answered.json()["code"]) == (400, "API-110")
         answered = await foreign.get("/api/v1/rfqs", params={"cursor": cursors[0]})
         assert answered.status_code == 400 or answered.json()["items"] == []
@@ -303,8 +433,14 @@ async def test_pages_go_on_where_they_ended_and_belong_to_one_user(desk: Desk):
 
 async def test_one_key_is_one_rfq_whatever_the_spelling_of_the_body(trader: httpx.AsyncClient):
     headers = {**key(), "content-type": "application/json"}
-    spellings = [json.dumps(ASK), json.dumps(dict(reversed(ASK.items())), indent=3), json.dumps(ASK).replace("EURUSD", "\\u0045URUSD")]
-    answers = await asyncio.gather(*(trader.post("/api/v1/rfqs", content=s, headers=headers) for s in spellings))
+    spellings = [
+        json.dumps(ASK),
+        json.dumps(dict(reversed(ASK.items())), indent=3),
+        json.dumps(ASK).replace("EURUSD", "\\u0045URUSD"),
+    ]
+    answers = await asyncio.gather(
+        *(trader.post("/api/v1/rfqs", content=s, headers=headers) for s in spellings)
+    )
     again = await trader.post("/api/v1/rfqs", content=spellings[0], headers=headers)
     kept = [a for a in (*answers, again) if a.status_code != 409]
     assert {a.status_code for a in kept} == {201}
@@ -317,7 +453,9 @@ async def test_another_users_and_tenants_key_is_another_key(desk: Desk):
     headers, found = key(), set()
     for name, tenant in (("trader", "alpha"), ("trader2", "alpha"), ("trader", "beta")):
         async with desk.as_user(name, tenant) as client:
-            found.add((await client.post("/api/v1/rfqs", json=ASK, headers=headers)).json()["rfqId"])
+            found.add(
+                (await client.post("/api/v1/rfqs", json=ASK, headers=headers)).json()["rfqId"]
+            )
     assert len(found) == 3
 
 
@@ -329,7 +467,9 @@ async def test_a_denied_rfq_is_answered_with_its_checks_again_and_again(trader: 
     assert problem["rfqStatus"] == "DENIED" and problem["status"] == 422
     assert any(c["outcome"] == "FAILED" for c in problem["checks"])
     strip = ("requestId",)
-    assert {k: v for k, v in again.json().items() if k not in strip} == {k: v for k, v in problem.items() if k not in strip}
+    assert {k: v for k, v in again.json().items() if k not in strip} == {
+        k: v for k, v in problem.items() if k not in strip
+    }
     assert (await trader.get(f"/api/v1/rfqs/{problem['rfqId']}")).json()["status"] == "DENIED"
 
 
@@ -346,24 +486,39 @@ async def test_commands_need_a_key(trader: httpx.AsyncClient, path: str, given: 
 
 async def test_methods_and_paths_that_are_not_there(trader: httpx.AsyncClient):
     for method, path, status, code in (
-        ("DELETE", "/api/v1/rfqs", 405, "API-107"), ("PATCH", "/api/v1/me", 405, "API-107"), ("POST", "/api/v1/me", 405, "API-107"),
-        ("GET", "/api/v1/nothing", 404, "API-104"), ("GET", "/api", 404, "API-104"), ("GET", "/api/v2/me", 404, "API-104"),
-        ("GET", "/api/v1/rfqs/a/b/c", 404, "API-104"), ("GET", "/oidc/x", 404, "API-104"), ("TRACE", "/api/v1/me", 405, "API-107"),
-        ("GET", "/api/v1/rfqs/%2e%2e%2fme", 404, "API-104"), ("GET", "/api/v1/trades/" + "x" * 65, 400, "API-100"),
+        ("DELETE", "/api/v1/rfqs", 405, "API-107"),
+        ("PATCH", "/api/v1/me", 405, "API-107"),
+        ("POST", "/api/v1/me", 405, "API-107"),
+        ("GET", "/api/v1/nothing", 404, "API-104"),
+        ("GET", "/api", 404, "API-104"),
+        ("GET", "/api/v2/me", 404, "API-104"),
+        ("GET", "/api/v1/rfqs/a/b/c", 404, "API-104"),
+        ("GET", "/oidc/x", 404, "API-104"),
+        ("TRACE", "/api/v1/me", 405, "API-107"),
+        ("GET", "/api/v1/rfqs/%2e%2e%2fme", 404, "API-104"),
+        ("GET", "/api/v1/trades/" + "x" * 65, 400, "API-100"),
     ):
         answered = await trader.request(method, path)
-        assert (answered.status_code, answered.json()["code"]) == (status, code), (method, path, answered.text)
+        assert (answered.status_code, answered.json()["code"]) == (status, code), (
+            method,
+            path,
+            answered.text,
+        )
         if status == 405:
             assert answered.headers["allow"]
     allowed = await trader.options("/api/v1/rfqs")
-    assert allowed.status_code == 204 and {"GET", "POST"} <= set(allowed.headers["allow"].split(", "))
+    assert allowed.status_code == 204 and {"GET", "POST"} <= set(
+        allowed.headers["allow"].split(", ")
+    )
     assert "access-control-allow-origin" not in allowed.headers
     head = await trader.head("/api/v1/me")
     assert head.status_code == 200 and head.content == b""
 
 
 async def test_every_answer_has_ids_that_the_client_did_not_choose(trader: httpx.AsyncClient):
-    answered = await trader.get("/api/v1/nothing", headers={"x-request-id": "mine", "x-correlation-id": "mine"})
+    answered = await trader.get(
+        "/api/v1/nothing", headers={"x-request-id": "mine", "x-correlation-id": "mine"}
+    )
     assert answered.headers["x-request-id"] == answered.json()["requestId"] != "mine"
 
 
@@ -379,9 +534,13 @@ async def test_health_and_readiness(desk: Desk):
 async def test_descriptions_are_served_and_checked_in(desk: Desk):
     async with desk.anyone() as client:
         served = (await client.get("/api/v1/openapi.json")).json()
-    assert served == json.loads(openapi.PATH.read_text()), "run python -m orion.services.bff_workstation.openapi"
+    assert served == json.loads(openapi.PATH.read_text()), (
+        "run python -m orion.services.bff_workstation.openapi"
+    )
     operations = [o for item in served["paths"].values() for o in item.values()]
-    assert all(o["operationId"] and o["summary"] and o["tags"] and o["description"] for o in operations)
+    assert all(
+        o["operationId"] and o["summary"] and o["tags"] and o["description"] for o in operations
+    )
     assert len({o["operationId"] for o in operations}) == len(operations)
 
 
@@ -406,7 +565,11 @@ async def test_answers_are_as_described(desk: Desk):
 
 async def test_raw_heads_against_the_api(desk: Desk):
     head = f"Host: localhost:{desk.port}\r\nConnection: close\r\n".encode()
-    for line in (b"GET /api/v1/rfqs/%00 HTTP/1.1\r\n", b"GET /api/v1/rfqs?q=%ff HTTP/1.1\r\n", b"GET /api/v1/rfqs/%ff HTTP/1.1\r\n"):
+    for line in (
+        b"GET /api/v1/rfqs/%00 HTTP/1.1\r\n",
+        b"GET /api/v1/rfqs?q=%ff HTTP/1.1\r\n",
+        b"GET /api/v1/rfqs/%ff HTTP/1.1\r\n",
+    ):
         got = await raw(desk.port, line + head + b"\r\n")
         assert status_of(got) == 400 and b"API-100" in got
 

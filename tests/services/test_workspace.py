@@ -21,7 +21,11 @@ async def desk(machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> As
         async with machine.database.write("workspace", ["alpha", "beta"]) as sql:
             for tenant in ("alpha", "beta"):
                 for name in ("trader", "trader2"):
-                    await sql.execute("insert into workspace.welcomed values ($1, $2, 0)", tenant, f"{tenant}-{name}")
+                    await sql.execute(
+                        "insert into workspace.welcomed values ($1, $2, 0)",
+                        tenant,
+                        f"{tenant}-{name}",
+                    )
         yield desk
 
 
@@ -38,7 +42,9 @@ async def test_the_first_look_waits_for_the_instruments(desk: Desk):
     assert int(answered.headers["retry-after"]) >= 1
 
 
-async def test_preferences_begin_empty_and_keep_what_was_saved(trader: httpx.AsyncClient, desk: Desk):
+async def test_preferences_begin_empty_and_keep_what_was_saved(
+    trader: httpx.AsyncClient, desk: Desk
+):
     assert (await trader.get("/api/v1/preferences")).json() == {"version": 0}
     body = {"version": 0, "theme": "dark", "layout": {"a": [1, 2.5, None, "ü"]}, "columns": {}}
     saved = (await trader.put("/api/v1/preferences", json=body)).json()
@@ -51,38 +57,63 @@ async def test_preferences_begin_empty_and_keep_what_was_saved(trader: httpx.Asy
 
 async def test_of_two_savers_of_one_version_one_is_told(trader: httpx.AsyncClient):
     version = (await trader.get("/api/v1/preferences")).json()["version"]
-    answers = await asyncio.gather(*(
-        trader.put("/api/v1/preferences", json={"version": version, "n": n}) for n in range(5)
-    ))
+    answers = await asyncio.gather(
+        *(trader.put("/api/v1/preferences", json={"version": version, "n": n}) for n in range(5))
+    )
     assert sorted(a.status_code for a in answers) == [200, 409, 409, 409, 409]
     assert {a.json()["code"] for a in answers if a.status_code == 409} == {"API-111"}
 
 
-@pytest.mark.parametrize(("body", "code"), [
-    ({"theme": "dark"}, "API-100"), ({"version": "1"}, "API-100"), ({"version": -1}, "API-100"),
-    ({"version": True}, "API-100"), ({"version": 1, "theme": "pink"}, "API-100"), ([1], "API-100"), (None, "API-100"),
-    ({"version": 2**40}, "API-100"), ({"version": 1.0}, "API-100"),
-])
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ({"theme": "dark"}, "API-100"),
+        ({"version": "1"}, "API-100"),
+        ({"version": -1}, "API-100"),
+        ({"version": True}, "API-100"),
+        ({"version": 1, "theme": "pink"}, "API-100"),
+        ([1], "API-100"),
+        (None, "API-100"),
+        ({"version": 2**40}, "API-100"),
+        ({"version": 1.0}, "API-100"),
+    ],
+)
 async def test_preferences_that_are_none(trader: httpx.AsyncClient, body: object, code: str):
     answered = await trader.put("/api/v1/preferences", json=body)
     assert (answered.status_code, answered.json()["code"]) == (400, code)
 
 
-async def test_preferences_may_be_larger_than_other_bodies_but_not_boundless(trader: httpx.AsyncClient):
+async def test_preferences_may_be_larger_than_other_bodies_but_not_boundless(
+    trader: httpx.AsyncClient,
+):
     version = (await trader.get("/api/v1/preferences")).json()["version"]
-    large = await trader.put("/api/v1/preferences", json={"version": version, "blob": "x" * 250_000})
+    large = await trader.put(
+        "/api/v1/preferences", json={"version": version, "blob": "x" * 250_000}
+    )
     assert large.status_code == 200
-    larger = await trader.put("/api/v1/preferences", json={"version": version + 1, "blob": "x" * 270_000})
+    larger = await trader.put(
+        "/api/v1/preferences", json={"version": version + 1, "blob": "x" * 270_000}
+    )
     assert (larger.status_code, larger.json()["code"]) == (413, "API-105")
     other = await trader.post("/api/v1/watchlists", headers=KEY, json={"name": "x" * 70_000})
     assert (other.status_code, other.json()["code"]) == (413, "API-105")
 
 
 async def test_a_list_from_its_making_to_its_end(trader: httpx.AsyncClient):
-    made = await trader.post("/api/v1/watchlists", headers=KEY, json={"name": "Mine", "instrumentIds": ["EURUSD", "VEGA"], "pinned": ["VEGA"]})
+    made = await trader.post(
+        "/api/v1/watchlists",
+        headers=KEY,
+        json={"name": "Mine", "instrumentIds": ["EURUSD", "VEGA"], "pinned": ["VEGA"]},
+    )
     assert made.status_code == 201
     one = made.json()
-    assert one == {**one, "name": "Mine", "instrumentIds": ["EURUSD", "VEGA"], "pinned": ["VEGA"], "version": 1}
+    assert one == {
+        **one,
+        "name": "Mine",
+        "instrumentIds": ["EURUSD", "VEGA"],
+        "pinned": ["VEGA"],
+        "version": 1,
+    }
     assert one in (await trader.get("/api/v1/watchlists")).json()["items"]
     path = f"/api/v1/watchlists/{one['watchlistId']}"
     change = {"name": "Ours", "instrumentIds": ["VEGA"], "position": 3, "version": 1}
@@ -98,9 +129,16 @@ async def test_a_list_from_its_making_to_its_end(trader: httpx.AsyncClient):
 
 async def test_the_same_key_makes_one_list(trader: httpx.AsyncClient):
     headers = {"idempotency-key": "double-click-42"}
-    answers = await asyncio.gather(*(
-        trader.post("/api/v1/watchlists", headers=headers, json={"name": "Twice", "instrumentIds": ["EURUSD"]}) for _ in range(4)
-    ))
+    answers = await asyncio.gather(
+        *(
+            trader.post(
+                "/api/v1/watchlists",
+                headers=headers,
+                json={"name": "Twice", "instrumentIds": ["EURUSD"]},
+            )
+            for _ in range(4)
+        )
+    )
     assert [a.status_code for a in answers] == [201] * 4
     assert len({a.text for a in answers}) == 1
     other = await trader.post("/api/v1/watchlists", headers=headers, json={"name": "Another"})
@@ -114,21 +152,43 @@ async def test_a_list_needs_a_key(trader: httpx.AsyncClient, key: str | None):
     assert (answered.status_code, answered.json()["code"]) == (400, "API-101")
 
 
-@pytest.mark.parametrize("body", [
-    {"name": ""}, {"name": "   "}, {"name": "x" * 61}, {"name": 5}, {}, {"name": "x", "extra": 1},
-    {"name": "x", "instrumentIds": ["E"] * 201}, {"name": "x", "instrumentIds": ["a b"]}, {"name": "x", "instrumentIds": "EURUSD"},
-    {"name": "x", "pinned": ["EURUSD"]}, {"name": "x", "position": -1}, {"name": "x", "position": 1001}, {"name": "x", "position": "1"},
-])
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"name": ""},
+        {"name": "   "},
+        {"name": "x" * 61},
+        {"name": 5},
+        {},
+        {"name": "x", "extra": 1},
+        {"name": "x", "instrumentIds": ["E"] * 201},
+        {"name": "x", "instrumentIds": ["a b"]},
+        {"name": "x", "instrumentIds": "EURUSD"},
+        {"name": "x", "pinned": ["EURUSD"]},
+        {"name": "x", "position": -1},
+        {"name": "x", "position": 1001},
+        {"name": "x", "position": "1"},
+    ],
+)
 async def test_lists_that_are_none(trader: httpx.AsyncClient, body: dict):
-    answered = await trader.post("/api/v1/watchlists", headers={"idempotency-key": "a-bad-list-1"}, json=body)
+    answered = await trader.post(
+        "/api/v1/watchlists", headers={"idempotency-key": "a-bad-list-1"}, json=body
+    )
     assert (answered.status_code, answered.json()["code"]) == (400, "API-100")
 
 
 async def test_no_more_than_fifty_lists_even_at_once(desk: Desk):
     async with desk.as_user("trader2") as client:
-        answers = await asyncio.gather(*(
-            client.post("/api/v1/watchlists", headers={"idempotency-key": f"many-{n:04}"}, json={"name": f"L{n}"}) for n in range(55)
-        ))
+        answers = await asyncio.gather(
+            *(
+                client.post(
+                    "/api/v1/watchlists",
+                    headers={"idempotency-key": f"many-{n:04}"},
+                    json={"name": f"L{n}"},
+                )
+                for n in range(55)
+            )
+        )
         listed = (await client.get("/api/v1/watchlists")).json()["items"]
     assert sorted(a.status_code for a in answers) == [201] * 50 + [400] * 5
     assert len(listed) == 50
@@ -136,12 +196,22 @@ async def test_no_more_than_fifty_lists_even_at_once(desk: Desk):
 
 
 async def test_nobody_touches_anothers_list(desk: Desk, trader: httpx.AsyncClient):
-    made = (await trader.post("/api/v1/watchlists", headers={"idempotency-key": "private-1"}, json={"name": "CANARY-LIST"})).json()
+    made = (
+        await trader.post(
+            "/api/v1/watchlists",
+            headers={"idempotency-key": "private-1"},
+            json={"name": "CANARY-LIST"},
+        )
+    ).json()
     path = f"/api/v1/watchlists/{made['watchlistId']}"
     change = {"name": "x", "instrumentIds": [], "position": 0, "version": 1}
     for name, tenant in (("trader2", "alpha"), ("trader", "beta")):
         async with desk.as_user(name, tenant) as other:
-            answers = [await other.put(path, json=change), await other.delete(path), await other.get("/api/v1/watchlists")]
+            answers = [
+                await other.put(path, json=change),
+                await other.delete(path),
+                await other.get("/api/v1/watchlists"),
+            ]
         missing = path.rsplit("/", 1)[0] + "/0000" + "a" * 26
         async with desk.as_user(name, tenant) as other:
             absent = await other.put(missing, json=change)

@@ -1,4 +1,6 @@
-"""JSON from outside, read so that no two readers could understand it differently, and bounded in every direction."""
+"""JSON from outside, read so that no two readers could understand it differently, and bounded in
+every direction.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,7 @@ from typing import Any, NoReturn
 
 MAX_DEPTH = 24
 MAX_NODES = 20_000
-MAX_INTEGER_DIGITS = 18     # stays exact in 64 bits everywhere
+MAX_INTEGER_DIGITS = 18  # stays exact in 64 bits everywhere
 
 
 class NotJson(ValueError):
@@ -16,13 +18,17 @@ class NotJson(ValueError):
 
 
 def loads(body: bytes) -> Any:
-    """The value. Raises NotJson for: not UTF-8, duplicate keys, NaN and infinities, huge integers, NUL, lone surrogates,
+    """The value. Raises NotJson for: not UTF-8, duplicate keys, NaN and infinities, huge integers,
+    NUL, lone surrogates,
     too deep or too many parts.
     """
     try:
         text = body.decode("utf-8")
         value = json.loads(
-            text, object_pairs_hook=_pairs, parse_constant=_constant, parse_int=_integer,
+            text,
+            object_pairs_hook=_pairs,
+            parse_constant=_constant,
+            parse_int=_integer,
             parse_float=_float,
         )
     except UnicodeDecodeError:

@@ -1,1 +1,3 @@
-"""HTTP machinery: the guard around every request, problem documents, security headers, static files."""
+"""HTTP machinery: the guard around every request, problem documents, security headers, static
+files.
+"""

@@ -1,4 +1,6 @@
-"""The guard: stands around the whole HTTP side of a process. Ids, limits, headers, measurements, and the last net for errors."""
+"""The guard: stands around the whole HTTP side of a process. Ids, limits, headers, measurements,
+and the last net for errors.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,8 @@ _LATENCY = telemetry.histogram("http_seconds", "Time to answer a request", ("met
 _ANSWERS = telemetry.counter("http_answers", "Answers by route and status", ("route", "status"))
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"}
 
-# What programs on this machine ask for without a cookie: probes, and the identity provider's back channel.
+# What programs on this machine ask for without a cookie: probes, and the identity provider's back
+# channel.
 _ANY_NAME = frozenset(
     {
         "/healthz",
@@ -106,7 +109,9 @@ class Guard:
             _measure(scope, exchange.status, took, request_id)
 
     def _other_loopback_name(self, scope: Scope) -> str | None:
-        """Where a page asked for under another name of this machine really is (cookies belong to one name)."""
+        """Where a page asked for under another name of this machine really is (cookies belong to
+        one name).
+        """
         host = _header(scope, b"host")
         name, _, port = host.rpartition(":") if ":" in host.rsplit("]", 1)[-1] else (host, "", "")
         if name.lower() == self._host or not (is_loopback(name) and is_loopback(self._host)):
@@ -122,7 +127,9 @@ class Guard:
 
 
 class _Exchange:
-    """One request and its answer: adds headers, cuts the body of HEAD, bounds the wait for the request's body."""
+    """One request and its answer: adds headers, cuts the body of HEAD, bounds the wait for the
+    request's body.
+    """
 
     def __init__(
         self, scope: Scope, receive: Receive, send: Send, request_id: str, headers: list[Any]
@@ -164,7 +171,8 @@ class _Exchange:
         await self._send(message)
 
     async def _drain(self) -> None:
-        # A connection that is closed while the client still sends is reset, and our answer lost with it:
+        # A connection that is closed while the client still sends is reset, and our answer lost
+        # with it:
         # what is on its way is taken in and thrown away, within bounds.
         taken = 0
         with suppress(TimeoutError, ClientGone):
@@ -175,14 +183,14 @@ class _Exchange:
     async def answer(self, told: Answer) -> None:
         headers = [(k.lower().encode(), v.encode()) for k, v in told.headers]
         headers.append((b"content-length", str(len(told.body)).encode()))
-        await self.send(
-            {"type": "http.response.start", "status": told.status, "headers": headers}
-        )
+        await self.send({"type": "http.response.start", "status": told.status, "headers": headers})
         await self.send({"type": "http.response.body", "body": told.body})
 
 
 def check_head(scope: Scope) -> None:
-    """Refuses heads that no honest client sends: oversized, not UTF-8 when decoded, with control characters."""
+    """Refuses heads that no honest client sends: oversized, not UTF-8 when decoded, with control
+    characters.
+    """
     raw: bytes = scope.get("raw_path") or scope["path"].encode()
     query: bytes = scope.get("query_string", b"")
     if len(raw) + len(query) > MAX_TARGET_BYTES:
@@ -224,6 +232,10 @@ def _measure(scope: Scope, status: int, took: float, request_id: str) -> None:
     _ANSWERS.labels(route, str(status)).inc()
     if status >= 400 or scope["method"] not in ("GET", "HEAD", "OPTIONS"):
         telemetry.log.info(
-            "request", method=scope["method"], path=scope["path"][:200], status=status,
-            ms=round(took * 1000, 2), request_id=request_id,
+            "request",
+            method=scope["method"],
+            path=scope["path"][:200],
+            status=status,
+            ms=round(took * 1000, 2),
+            request_id=request_id,
         )

@@ -6,14 +6,17 @@ from urllib.parse import urlsplit
 
 
 def content_security_policy(public_url: str) -> str:
-    """Only our own scripts, styles, pictures and connections; nothing frames us, nothing posts elsewhere."""
+    """Only our own scripts, styles, pictures and connections; nothing frames us, nothing posts
+    elsewhere.
+    """
     url = urlsplit(public_url)
     sockets = f"{'wss' if url.scheme == 'https' else 'ws'}://{url.netloc}"
     return "; ".join(
         (
             "default-src 'none'",
             "script-src 'self'",
-            # Style attributes are set by the grids and charts; style elements and sheets come from us alone.
+            # Style attributes are set by the grids and charts; style elements and sheets come from
+            # us alone.
             "style-src 'self'",
             "style-src-attr 'unsafe-inline'",
             "img-src 'self' data:",

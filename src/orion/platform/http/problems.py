@@ -40,7 +40,9 @@ class FieldProblem(msgspec.Struct, frozen=True):
 class InvalidRequest(Coded):
     """A request that does not fit its description; `fields` says where."""
 
-    def __init__(self, detail: str = "", fields: Sequence[FieldProblem] = (), code: str = "API-100"):
+    def __init__(
+        self, detail: str = "", fields: Sequence[FieldProblem] = (), code: str = "API-100"
+    ):
         super().__init__(code, detail)
         self.fields = tuple(fields)
 
@@ -60,7 +62,9 @@ def invalid(name: str, message: str, code: str = "API-100") -> InvalidRequest:
 
 
 def coded(error: Exception) -> tuple[Coded, dict[str, str]]:
-    """The coded error that an exception stands for, and headers to answer with. An unknown one is a bug: logged under an id."""
+    """The coded error that an exception stands for, and headers to answer with. An unknown one is a
+    bug: logged under an id.
+    """
     if isinstance(error, Coded):
         return error, {}
     if isinstance(error, ValidationException):
@@ -69,7 +73,9 @@ def coded(error: Exception) -> tuple[Coded, dict[str, str]]:
             FieldProblem(str(r.get("key", "")), "API-100", str(r.get("message", ""))) for r in rows
         ]
         # The framework's own sentence repeats the URL; ours names the first field instead.
-        detail = f"{fields[0].field}: {fields[0].message}" if fields else error.detail.split(" for ")[0]
+        detail = (
+            f"{fields[0].field}: {fields[0].message}" if fields else error.detail.split(" for ")[0]
+        )
         return InvalidRequest(detail, fields), {}
     if isinstance(error, HTTPException) and error.status_code < 500:
         code = _BY_STATUS.get(error.status_code, "API-100")
@@ -82,7 +88,9 @@ def coded(error: Exception) -> tuple[Coded, dict[str, str]]:
 
 
 def answer(error: Coded, request_id: str, correlation_id: str = "") -> Answer:
-    """Renders a coded error. Fields that a service added (`extra`) stand beside the standard ones, never over them."""
+    """Renders a coded error. Fields that a service added (`extra`) stand beside the standard ones,
+    never over them.
+    """
     kind = error.kind
     correlation = str(error.extra.get("correlationId") or correlation_id or request_id)
     document: dict[str, Any] = {

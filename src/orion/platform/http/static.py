@@ -1,4 +1,6 @@
-"""The built web, served from a map made of the folder: what is not in the map does not exist, so no path can climb out."""
+"""The built web, served from a map made of the folder: what is not in the map does not exist, so no
+path can climb out.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +15,20 @@ from orion.platform.errors import Coded
 
 MAX_TOTAL_BYTES = 64 * 1024 * 1024
 _HASHED = re.compile(r"[-.][A-Za-z0-9_-]{8,}\.[a-z0-9]+$")
-_TYPES = {".js": "text/javascript", ".mjs": "text/javascript", ".wasm": "application/wasm",
-          ".webmanifest": "application/manifest+json", ".woff2": "font/woff2", ".map": "application/json"}
+_TYPES = {
+    ".js": "text/javascript",
+    ".mjs": "text/javascript",
+    ".wasm": "application/wasm",
+    ".webmanifest": "application/manifest+json",
+    ".woff2": "font/woff2",
+    ".map": "application/json",
+}
 _ENCODINGS = (("br", ".br"), ("gzip", ".gz"))
 NOT_BUILT = b"""<!doctype html><html lang="en"><meta charset="utf-8"><title>Orion</title>
 <body><h1>The workstation has not been built yet</h1>
-<p>Run <code>make web</code> in the project's folder (or start with <code>make run</code>, which builds it first), then reload
-this page. The API answers already under <a href="/api/v1/openapi.json">/api/v1</a>.</p></body></html>"""
+<p>Run <code>make web</code> in the project's folder (or start with <code>make run</code>,
+which builds it first), then reload this page. The API answers already under
+<a href="/api/v1/openapi.json">/api/v1</a>.</p></body></html>"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +41,9 @@ class _File:
 
 
 class StaticFiles:
-    """An ASGI app over a folder. Unknown paths without a suffix give the index page (client routes)."""
+    """An ASGI app over a folder. Unknown paths without a suffix give the index page (client
+    routes).
+    """
 
     def __init__(self, root: Path, index: str = "index.html"):
         self._root, self._index = root, index
@@ -56,7 +67,12 @@ class StaticFiles:
         if path in ("", self._index) or "." not in path.rsplit("/", 1)[-1]:
             self._refresh()
             if self._index not in self._files:
-                await _send(send, 503, NOT_BUILT, [(b"content-type", b"text/html; charset=utf-8"), (b"retry-after", b"5")])
+                await _send(
+                    send,
+                    503,
+                    NOT_BUILT,
+                    [(b"content-type", b"text/html; charset=utf-8"), (b"retry-after", b"5")],
+                )
                 return
             path = self._index
         found = self._files.get(path)
@@ -110,7 +126,9 @@ def load(root: Path) -> dict[str, _File]:
 
 
 def _media_type(path: Path) -> str:
-    kind = _TYPES.get(path.suffix) or mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+    kind = (
+        _TYPES.get(path.suffix) or mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+    )
     return f"{kind}; charset=utf-8" if kind.startswith("text/") else kind
 
 

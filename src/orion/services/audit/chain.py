@@ -1,7 +1,10 @@
-"""The tamper-evidence arithmetic, pure: hashes of rows, signatures of heads, lines of the anchor file.
+"""The tamper-evidence arithmetic, pure: hashes of rows, signatures of heads, lines of the anchor
+file.
 
-A row's hash covers the row and the hash before it, so a change shows in everything after it. Whoever can write the database could
-recompute the hashes; the signature of the head needs a key that the database does not have. Whoever restores an older head, signature
+A row's hash covers the row and the hash before it, so a change shows in everything after it.
+Whoever can write the database could
+recompute the hashes; the signature of the head needs a key that the database does not have. Whoever
+restores an older head, signature
 and all, contradicts the anchors.
 """
 
@@ -13,8 +16,21 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-FIELDS = ("topic", "part", "offs", "at", "tenant", "entity_type", "entity", "seq", "type", "event_id",
-          "service", "correlation", "body")
+FIELDS = (
+    "topic",
+    "part",
+    "offs",
+    "at",
+    "tenant",
+    "entity_type",
+    "entity",
+    "seq",
+    "type",
+    "event_id",
+    "service",
+    "correlation",
+    "body",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +84,14 @@ def genesis(topic: str, part: int) -> Head:
 
 
 def extended(head: Head, rows: Iterable[Row]) -> tuple[Head, list[bytes]]:
-    """The head after these rows, unsigned, and each row's hash. Asserts that the offsets follow one another."""
+    """The head after these rows, unsigned, and each row's hash. Asserts that the offsets follow one
+    another.
+    """
     hashes, last, offset = [], head.hash, head.next
     for row in rows:
-        assert (row.topic, row.part, row.offs) == (*head.chain, offset), "rows must follow the chain"
+        assert (row.topic, row.part, row.offs) == (*head.chain, offset), (
+            "rows must follow the chain"
+        )
         last = row_hash(last, row)
         hashes.append(last)
         offset += 1
@@ -95,9 +115,13 @@ def is_signed(head: Head, key: bytes) -> bool:
 
 
 def anchor_line(seq: int, at: int, previous: str, heads: Sequence[Head], key: bytes) -> str:
-    """One line of the anchor file. `previous` is the digest of the line before ("" for the first)."""
+    """One line of the anchor file. `previous` is the digest of the line before ("" for the
+    first).
+    """
     body = {
-        "seq": seq, "at": at, "previous": previous,
+        "seq": seq,
+        "at": at,
+        "previous": previous,
         "heads": [[h.topic, h.part, h.next, h.hash.hex(), h.signature.hex()] for h in heads],
     }
     body["mac"] = _line_mac(body, key)
@@ -126,7 +150,13 @@ def line_digest(line: str) -> str:
 
 
 def _head_mac(head: Head, key: bytes) -> bytes:
-    parts = (b"orion audit head", head.topic.encode(), str(head.part).encode(), str(head.next).encode(), head.hash)
+    parts = (
+        b"orion audit head",
+        head.topic.encode(),
+        str(head.part).encode(),
+        str(head.next).encode(),
+        head.hash,
+    )
     return hmac.new(key, _joined(parts), hashlib.sha256).digest()
 
 

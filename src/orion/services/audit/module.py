@@ -15,15 +15,21 @@ def build(ports: Ports, config: Config) -> Module:
     """One recorder, one anchorer, one servicer."""
     settings = ports.settings
     anchors = outside.AnchorFile(settings.data_dir / "audit-anchors")
-    # Only a platform that never anchored may start without its key: a new one would make old signatures look forged.
+    # Only a platform that never anchored may start without its key: a new one would make old
+    # signatures look forged.
     is_new = settings.is_embedded and not anchors.lines()
     key = outside.read_key(settings.secrets_dir, may_create=is_new)
     if key is None:
         remedy = "Restore it from a backup; without it the audit log cannot be verified"
         raise ConfigError(str(settings.secrets_dir / outside.KEY), "is missing", remedy)
     recorder = Recorder(
-        bus=ports.bus, store=ports.store, database=ports.database, clock=ports.clock, config=config,
-        key=key, anchors=anchors,
+        bus=ports.bus,
+        store=ports.store,
+        database=ports.database,
+        clock=ports.clock,
+        config=config,
+        key=key,
+        anchors=anchors,
     )
     return Module(
         "audit",

@@ -1,4 +1,6 @@
-"""What lies outside the database: the key, and the anchor file (append only, one line a minute, flushed to disk)."""
+"""What lies outside the database: the key, and the anchor file (append only, one line a minute,
+flushed to disk).
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ FILE = "anchors.jsonl"
 
 
 def read_key(secrets_dir: Path, *, may_create: bool = False) -> bytes | None:
-    """The key; None when there is none and none may be made. Raises ConfigError when it is too short."""
+    """The key; None when there is none and none may be made. Raises ConfigError when it is too
+    short.
+    """
     if not may_create and not (secrets_dir / KEY).exists():
         return None
     return SecretFiles(secrets_dir, may_create=may_create).read(KEY)

@@ -29,16 +29,23 @@ async def append(sql: Sql, rows: Sequence[Row], hashes: Sequence[bytes]) -> None
 
 async def move_head(sql: Sql, before: int, head: Head) -> bool:
     """False when the head is not where we left it."""
-    query = """insert into audit.chain_head as h (topic, part, next, hash, signature) values ($1, $2, $3, $4, $5)
-               on conflict (topic, part) do update set next = $3, hash = $4, signature = $5 where h.next = $6"""
-    done = await sql.execute(query, head.topic, head.part, head.next, head.hash, head.signature, before)
+    query = """insert into audit.chain_head as h (topic, part, next, hash, signature)
+               values ($1, $2, $3, $4, $5)
+               on conflict (topic, part) do update set next = $3, hash = $4, signature = $5
+               where h.next = $6"""
+    done = await sql.execute(
+        query, head.topic, head.part, head.next, head.hash, head.signature, before
+    )
     return done == "INSERT 0 1"
 
 
-async def rows_of(sql: Sql, topic: str, part: int, offset: int, upto: int, limit: int) -> list[tuple[Row, bytes]]:
+async def rows_of(
+    sql: Sql, topic: str, part: int, offset: int, upto: int, limit: int
+) -> list[tuple[Row, bytes]]:
     """Rows of a chain from `offset` on and below `upto`, with their hashes."""
     query = f"""select {_COLUMNS}, hash from audit.audit_log
-                where topic = $1 and part = $2 and offs >= $3 and offs < $4 order by offs limit $5"""  # noqa: S608
+                where topic = $1 and part = $2 and offs >= $3 and offs < $4
+                order by offs limit $5"""  # noqa: S608
     found = [dict(r) for r in await sql.fetch(query, topic, part, offset, upto, limit)]
     return [(Row(**{n: r[n] for n in FIELDS}), r["hash"]) for r in found]
 
@@ -46,13 +53,18 @@ async def rows_of(sql: Sql, topic: str, part: int, offset: int, upto: int, limit
 async def extents(sql: Sql) -> dict[tuple[str, int], tuple[Head | None, int]]:
     """Each chain's head and where its rows end, from one snapshot."""
     query = """
-        with ends as (select topic, part, max(offs) + 1 as upto from audit.audit_log group by topic, part)
+        with ends as (select topic, part, max(offs) + 1 as upto
+                        from audit.audit_log group by topic, part)
         select topic, part, h.next, h.hash, h.signature, e.upto
           from audit.chain_head h full join ends e using (topic, part)
     """
     found: dict[tuple[str, int], tuple[Head | None, int]] = {}
     for r in await sql.fetch(query):
-        head = None if r["next"] is None else Head(*(r[n] for n in ("topic", "part", "next", "hash", "signature")))
+        head = (
+            None
+            if r["next"] is None
+            else Head(*(r[n] for n in ("topic", "part", "next", "hash", "signature")))
+        )
         found[r["topic"], r["part"]] = (head, r["upto"] or 0)
     return found
 
@@ -72,7 +84,9 @@ async def anchors(sql: Sql) -> list[tuple[int, str, bool]]:
 
 async def last_anchor(sql: Sql) -> tuple[int, str, bool] | None:
     """The newest anchor."""
-    row = await sql.fetchrow("select seq, line, confirmed from audit.anchors order by seq desc limit 1")
+    row = await sql.fetchrow(
+        "select seq, line, confirmed from audit.anchors order by seq desc limit 1"
+    )
     return (row["seq"], row["line"], row["confirmed"]) if row else None
 
 
@@ -86,7 +100,9 @@ async def confirm_anchor(sql: Sql, seq: int) -> None:
     await sql.execute("update audit.anchors set confirmed = true where seq = $1", seq)
 
 
-async def log_slice(sql: Sql, topic: str, part: int, offset: int, upto: int, limit: int) -> list[Any]:
+async def log_slice(
+    sql: Sql, topic: str, part: int, offset: int, upto: int, limit: int
+) -> list[Any]:
     """The bus's own record of the same events."""
     query = """select offs, at, tenant, entity, seq, type, event_id, body from bus.log
                where topic = $1 and part = $2 and offs >= $3 and offs < $4 order by offs limit $5"""
@@ -95,6 +111,10 @@ async def log_slice(sql: Sql, topic: str, part: int, offset: int, upto: int, lim
 
 async def log_span(sql: Sql, topic: str, part: int) -> tuple[int | None, int]:
     """(first offset that the log still has, the offset its owner gives out next)."""
-    first = await sql.fetchval("select min(offs) from bus.log where topic = $1 and part = $2", topic, part)
-    upto = await sql.fetchval("select next from bus.head where topic = $1 and part = $2", topic, part)
+    first = await sql.fetchval(
+        "select min(offs) from bus.log where topic = $1 and part = $2", topic, part
+    )
+    upto = await sql.fetchval(
+        "select next from bus.head where topic = $1 and part = $2", topic, part
+    )
     return first, upto or 0

@@ -1,4 +1,6 @@
-"""The recorder: takes every event of its topics in offset order and adds it to the chain, position and effect in one transaction."""
+"""The recorder: takes every event of its topics in offset order and adds it to the chain, position
+and effect in one transaction.
+"""
 
 from __future__ import annotations
 
@@ -51,27 +53,54 @@ def topics() -> list[tuple[str, int]]:
     """(topic, partitions) of everything that is audited."""
     catalogue = tomllib.loads((CONTRACTS / "topics.toml").read_text())
     usual = catalogue["defaults"]["partitions"]
-    return [(t, row.get("partitions", usual)) for t, row in catalogue["topics"].items() if CONSUMER in row["consumers"]]
+    return [
+        (t, row.get("partitions", usual))
+        for t, row in catalogue["topics"].items()
+        if CONSUMER in row["consumers"]
+    ]
 
 
 def row_of(record: Record) -> Row:
-    """The audit row of an event. What cannot be read as an envelope is recorded all the same, bytes and all."""
+    """The audit row of an event. What cannot be read as an envelope is recorded all the same, bytes
+    and all.
+    """
     try:
         envelope = _DECODER.decode(record.body)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         envelope = _Envelope()
     return Row(
-        record.topic, record.part, record.offset, record.at, record.tenant, envelope.entity.entity_type,
-        record.entity, record.seq, record.type, record.event_id, envelope.producer,
-        envelope.correlation_id, record.body,
+        record.topic,
+        record.part,
+        record.offset,
+        record.at,
+        record.tenant,
+        envelope.entity.entity_type,
+        record.entity,
+        record.seq,
+        record.type,
+        record.event_id,
+        envelope.producer,
+        envelope.correlation_id,
+        record.body,
     )
 
 
 class Recorder:
-    """One writer of all chains. A second copy of the service is told so by the checkpoint and reads its position again."""
+    """One writer of all chains. A second copy of the service is told so by the checkpoint and reads
+    its position again.
+    """
 
-    def __init__(self, *, bus: Bus, store: Store, database: Database, clock: Clock, config: Config,
-                 key: bytes, anchors: AnchorFile):
+    def __init__(
+        self,
+        *,
+        bus: Bus,
+        store: Store,
+        database: Database,
+        clock: Clock,
+        config: Config,
+        key: bytes,
+        anchors: AnchorFile,
+    ):
         self._bus, self._store, self._database = bus, store, database
         self._clock, self._config, self._key, self._anchors = clock, config, key, anchors
         self._heads: dict[tuple[str, int], Head] = {}
@@ -116,7 +145,8 @@ class Recorder:
     async def _gather(self, *, is_sweep: bool) -> list[Sequence[Record]]:
         found = []
         for (topic, part), head in self._heads.items():
-            # `wait` with no time looks into memory only; the sweep finds what a lost hint would hide.
+            # `wait` with no time looks into memory only; the sweep finds what a lost hint would
+            # hide.
             if is_sweep or await self._bus.wait(topic, part, head.next, 0):
                 records = await self._bus.read(topic, part, head.next, self._config.batch)
                 if records:
@@ -166,8 +196,12 @@ class Recorder:
                     await self.anchor()
 
     async def anchor(self) -> bool:
-        """Writes the heads that changed, first noted inside, then outside, then confirmed. False: nothing changed."""
-        changed = [h for h in self._heads.values() if h.next and self._anchored.get(h.chain) != h.next]
+        """Writes the heads that changed, first noted inside, then outside, then confirmed. False:
+        nothing changed.
+        """
+        changed = [
+            h for h in self._heads.values() if h.next and self._anchored.get(h.chain) != h.next
+        ]
         if not changed:
             return False
         async with self._database.write("audit", []) as sql:

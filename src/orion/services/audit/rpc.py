@@ -54,12 +54,18 @@ def _may_see(caller: Caller, rows: Sequence[Any]) -> bool:
     owner, desk = "", ""
     for row in rows:
         payload = msgspec.json.decode(_payload(row["body"]))
-        about = payload.get("terms") or payload.get("trade") or payload if isinstance(payload, dict) else {}
+        about = (
+            payload.get("terms") or payload.get("trade") or payload
+            if isinstance(payload, dict)
+            else {}
+        )
         owner = str(about.get("requester") or about.get("user") or "")
         desk = str(about.get("desk") or "")
         if owner:
             break
-    return may_read(caller.roles, "audit", user=caller.user, desk=caller.desk, owner=owner, owner_desk=desk)
+    return may_read(
+        caller.roles, "audit", user=caller.user, desk=caller.desk, owner=owner, owner_desk=desk
+    )
 
 
 def _payload(body: bytes) -> bytes:
@@ -72,8 +78,16 @@ def _payload(body: bytes) -> bytes:
 def _entry(row: Any) -> audit_pb2.AuditEntry:
     payload = _payload(row["body"])
     return audit_pb2.AuditEntry(
-        occurred_at_us=row["at"], service=row["service"], event_type=row["type"],
-        event_id=row["event_id"], entity_type=row["entity_type"], entity_id=row["entity"],
-        sequence=row["seq"], topic=row["topic"], partition=row["part"], offset=row["offs"],
-        payload=payload, summary=summary(row["type"], msgspec.json.decode(payload)),
+        occurred_at_us=row["at"],
+        service=row["service"],
+        event_type=row["type"],
+        event_id=row["event_id"],
+        entity_type=row["entity_type"],
+        entity_id=row["entity"],
+        sequence=row["seq"],
+        topic=row["topic"],
+        partition=row["part"],
+        offset=row["offs"],
+        payload=payload,
+        summary=summary(row["type"], msgspec.json.decode(payload)),
     )

@@ -1,4 +1,6 @@
-"""One line for people per event. Says what the payload says; an event it does not know is named and left at that."""
+"""One line for people per event. Says what the payload says; an event it does not know is named and
+left at that.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ Payload = Mapping[str, Any]
 
 def _terms(p: Payload) -> str:
     t = p.get("terms") or {}
-    return f"{t.get('side', '')} {t.get('size', '')} {t.get('currency', '')} {t.get('instrumentId', '')}".strip()
+    return " ".join(str(t.get(n, "")) for n in ("side", "size", "currency", "instrumentId")).strip()
 
 
 def _names(p: Payload) -> str:
@@ -28,7 +30,8 @@ def _because(p: Payload) -> str:
 
 def _trade(p: Payload) -> str:
     t = p.get("trade") or {}
-    return f"{t.get('displayId', '')}: {t.get('side', '')} {t.get('quantity', '')} {t.get('instrumentId', '')} at {t.get('price', '')} with {t.get('lpId', '')}"
+    what = " ".join(str(t.get(n, "")) for n in ("side", "quantity", "instrumentId"))
+    return f"{t.get('displayId', '')}: {what} at {t.get('price', '')} with {t.get('lpId', '')}"
 
 
 _SENTENCES: dict[str, Callable[[Payload], str]] = {
@@ -40,13 +43,19 @@ _SENTENCES: dict[str, Callable[[Payload], str]] = {
     "QuoteDeclined": lambda p: f"{p.get('lpId', '')} passed: {p.get('reason', '')}",
     "QuoteWithdrawn": lambda p: f"{p.get('lpId', '')} took its quote back",
     "QuoteDiscarded": lambda p: f"Quote of {p.get('lpId', '')} not used: {_because(p)}",
-    "QuoteAccepted": lambda p: f"Dealt on {_quote(p)}" + ("" if p.get("final") else ", last look open"),
+    "QuoteAccepted": lambda p: (
+        f"Dealt on {_quote(p)}" + ("" if p.get("final") else ", last look open")
+    ),
     "LastLookPassed": lambda p: f"{_quote(p)}: the dealer stands by its quote",
-    "QuoteAcceptanceRejected": lambda p: f"{p.get('lpId', '')} rejected at last look: {_because(p)}",
+    "QuoteAcceptanceRejected": lambda p: (
+        f"{p.get('lpId', '')} rejected at last look: {_because(p)}"
+    ),
     "RFQRejected": lambda p: f"Rejected: {_because(p)}",
     "RFQExpired": lambda p: f"Expired with {p.get('quotes', 0)} quotes",
     "RFQCancelled": lambda p: f"Cancelled by {p.get('by', '')}",
-    "RFQTraded": lambda p: f"Traded with {p.get('lpId', '')} at {p.get('price', '')}: {p.get('tradeDisplayId', '')}",
+    "RFQTraded": lambda p: (
+        f"Traded with {p.get('lpId', '')} at {p.get('price', '')}: {p.get('tradeDisplayId', '')}"
+    ),
     "TradeExecuted": lambda p: f"Trade {_trade(p)}",
     "UserLoggedIn": lambda p: f"{p.get('user', '')} signed in",
     "UserLoggedOut": lambda p: f"{p.get('user', '')} signed out: {p.get('reason', '')}",

@@ -1,4 +1,6 @@
-"""`orion audit verify`: the chains, their signatures, the anchors and the bus's log must tell one story."""
+"""`orion audit verify`: the chains, their signatures, the anchors and the bus's log must tell one
+story.
+"""
 
 from __future__ import annotations
 
@@ -49,9 +51,11 @@ class Report:
 
 
 async def verify_audit(database: Database, data_dir: Path, secrets_dir: Path) -> Report:
-    """Checks everything. Works beside a running platform: it reads the anchors first and the rows they speak of later.
+    """Checks everything. Works beside a running platform: it reads the anchors first and the rows
+    they speak of later.
 
-    What it cannot find: that database, anchor file and log together were put back to an older state that was once true. Copies of
+    What it cannot find: that database, anchor file and log together were put back to an older state
+    that was once true. Copies of
     the anchor file kept on another machine show that.
     """
     report = Report()
@@ -83,7 +87,11 @@ def _name(chain: Chain) -> str:
 
 
 def _anchors(
-    report: Report, now: Sequence[str], lines: Sequence[str], noted: Sequence[tuple[int, str, bool]], key: bytes
+    report: Report,
+    now: Sequence[str],
+    lines: Sequence[str],
+    noted: Sequence[tuple[int, str, bool]],
+    key: bytes,
 ) -> dict[Chain, dict[int, bytes]]:
     """The points the anchors fix: chain → next offset → hash."""
     points: dict[Chain, dict[int, bytes]] = {}
@@ -101,13 +109,20 @@ def _anchors(
 
 
 def _fix(
-    report: Report, anchor: Anchor, number: int, before: str, points: dict[Chain, dict[int, bytes]], key: bytes
+    report: Report,
+    anchor: Anchor,
+    number: int,
+    before: str,
+    points: dict[Chain, dict[int, bytes]],
+    key: bytes,
 ) -> None:
     if anchor.seq != number or anchor.previous != before:
         report.wrong(f"anchor {anchor.seq} does not follow the line before it (line {number})")
     for head in anchor.heads:
         if not is_signed(head, key):
-            report.wrong(f"anchor {anchor.seq}: the head of {_name(head.chain)} is not signed by us")
+            report.wrong(
+                f"anchor {anchor.seq}: the head of {_name(head.chain)} is not signed by us"
+            )
         points.setdefault(head.chain, {})[head.next] = head.hash
 
 
@@ -120,7 +135,8 @@ def _compare_anchors(
         if inside.get(number) != line:
             report.wrong(f"anchor {number} differs between the file and the database")
     for seq in sorted(inside):
-        # A line may have been written while we looked; one that is noted but not confirmed may be on its way.
+        # A line may have been written while we looked; one that is noted but not confirmed may be
+        # on its way.
         if seq <= len(lines) or seq <= len(now):
             continue
         if seq in unsure and seq == max(inside) and seq == len(now) + 1:
@@ -130,7 +146,12 @@ def _compare_anchors(
 
 
 async def _chain(
-    report: Report, database: Database, chain: Chain, head: Head | None, points: dict[int, bytes], key: bytes
+    report: Report,
+    database: Database,
+    chain: Chain,
+    head: Head | None,
+    points: dict[int, bytes],
+    key: bytes,
 ) -> None:
     report.chains += 1
     if head is None:
@@ -146,7 +167,7 @@ async def _chain(
         for row, kept in page:
             if row.offs != offset:
                 report.wrong(f"{_name(chain)}: row {offset} is missing")
-                offset, last = row.offs, b""     # the hash of this row cannot be right either
+                offset, last = row.offs, b""  # the hash of this row cannot be right either
             last = row_hash(last, row)
             if last != kept:
                 report.wrong(f"{_name(chain)}: row {row.offs} is not what was recorded")
@@ -157,12 +178,16 @@ async def _chain(
         if len(page) < PAGE:
             break
     if offset != head.next or last != head.hash:
-        report.wrong(f"{_name(chain)}: the rows end at {offset}, the head says {head.next} or another hash")
+        report.wrong(
+            f"{_name(chain)}: the rows end at {offset}, the head says {head.next} or another hash"
+        )
     for upto in missing:
         report.wrong(f"{_name(chain)}: an anchor knows {upto} rows, the head only {head.next}")
 
 
-def _at_point(report: Report, chain: Chain, points: dict[int, bytes], offset: int, last: bytes) -> None:
+def _at_point(
+    report: Report, chain: Chain, points: dict[int, bytes], offset: int, last: bytes
+) -> None:
     if offset in points and points[offset] != last:
         report.wrong(f"{_name(chain)}: an anchor knows another row {offset - 1}")
 
@@ -193,12 +218,22 @@ async def _log(report: Report, database: Database, chain: Chain, head: Head | No
         offset += PAGE
 
 
-async def _both(sql: Sql, chain: Chain, offset: int, upto: int) -> tuple[dict[int, Any], dict[int, Any]]:
+async def _both(
+    sql: Sql, chain: Chain, offset: int, upto: int
+) -> tuple[dict[int, Any], dict[int, Any]]:
     mine = await queries.rows_of(sql, *chain, offset, upto, PAGE)
     here = {r.offs: (r.at, r.tenant, r.entity, r.seq, r.type, r.event_id, r.body) for r, _ in mine}
     rows = await queries.log_slice(sql, *chain, offset, upto, PAGE)
     there = {
-        r["offs"]: (r["at"], r["tenant"], r["entity"], r["seq"], r["type"], r["event_id"], r["body"])
+        r["offs"]: (
+            r["at"],
+            r["tenant"],
+            r["entity"],
+            r["seq"],
+            r["type"],
+            r["event_id"],
+            r["body"],
+        )
         for r in rows
     }
     return here, there

@@ -15,7 +15,9 @@ class Config:
     preferences_limit_bytes: int = option(
         262_144, "Largest preferences document", min=1024, max=1_048_576
     )
-    command_timeout_ms: int = option(5_000, "Deadline of a command at a service", min=100, max=60_000)
+    command_timeout_ms: int = option(
+        5_000, "Deadline of a command at a service", min=100, max=60_000
+    )
     query_timeout_ms: int = option(2_000, "Deadline of a query at a service", min=100, max=60_000)
     ready_timeout_ms: int = option(500, "Deadline of one readiness probe", min=50, max=5_000)
     tenant_names: tuple[str, ...] = option(

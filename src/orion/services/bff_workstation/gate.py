@@ -1,4 +1,6 @@
-"""In front of every route: who are you, may you, and is the request shaped as described. Deny by default."""
+"""In front of every route: who are you, may you, and is the request shaped as described. Deny by
+default.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +59,9 @@ async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRou
 
 
 def allowed(caller: Caller, needed: str | Permission | tuple[Permission, ...]) -> bool:
-    """True when one of the caller's roles has (one of) the needed permissions. Services of ours are no users."""
+    """True when one of the caller's roles has (one of) the needed permissions. Services of ours are
+    no users.
+    """
     if caller.service is not None:
         return False
     if needed == SIGNED_IN:
@@ -67,7 +71,9 @@ def allowed(caller: Caller, needed: str | Permission | tuple[Permission, ...]) -
 
 
 def check_query(connection: ASGIConnection[Any, Any, Any, Any]) -> None:
-    """Refuses query parameters that the route does not know, and repeated ones that are not lists."""
+    """Refuses query parameters that the route does not know, and repeated ones that are not
+    lists.
+    """
     given = connection.scope.get("query_string", b"")
     known, lists = _declared(connection)
     if not given:
@@ -96,7 +102,9 @@ def _declared(connection: ASGIConnection[Any, Any, Any, Any]) -> tuple[set[str],
 
 
 class StrictRequest(Request[Caller, Any, Any]):
-    """A request whose JSON body becomes exactly the type of the route's `data`, or a refusal that says where it differs."""
+    """A request whose JSON body becomes exactly the type of the route's `data`, or a refusal that
+    says where it differs.
+    """
 
     async def json(self) -> Any:
         kind = self.content_type[0]
@@ -107,7 +115,9 @@ class StrictRequest(Request[Caller, Any, Any]):
 
 
 def decode(body: bytes, wanted: Any) -> Any:
-    """The body as the wanted type. Refuses what JSON parsers disagree about, then what the type does not know."""
+    """The body as the wanted type. Refuses what JSON parsers disagree about, then what the type
+    does not know.
+    """
     try:
         plain = json_in.loads(body)
     except json_in.NotJson as problem:
@@ -121,7 +131,9 @@ def decode(body: bytes, wanted: Any) -> Any:
 
 
 def idempotency(key: str, operation: str, *parts: Any) -> common_pb2.Idempotency:
-    """The key with the hash of what is asked, in one canonical spelling (so that white space and field order do not matter)."""
+    """The key with the hash of what is asked, in one canonical spelling (so that white space and
+    field order do not matter).
+    """
     canonical = msgspec.json.encode(parts, order="sorted")
     return common_pb2.Idempotency(
         key=key, body_hash=hashlib.sha256(canonical).digest(), operation=operation

@@ -1,4 +1,6 @@
-"""The BFF's way to the services: one place for stubs, deadlines, the user's token, and commands sent to the right owner."""
+"""The BFF's way to the services: one place for stubs, deadlines, the user's token, and commands
+sent to the right owner.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,9 @@ class Links:
         return await self._call(caller, service, method, request, self._query_s)
 
     async def tell(self, caller: Caller, service: str, method: str, request: Any) -> Any:
-        """A command, under its idempotency key: when the deadline passes its outcome is unknown (SYS-902)."""
+        """A command, under its idempotency key: when the deadline passes its outcome is unknown
+        (SYS-902).
+        """
         return await self._call(caller, service, method, request, self._command_s)
 
     async def _call(

@@ -1,4 +1,6 @@
-"""All processes' metrics as one: each process answers on its own unix socket; samples get a `process` label."""
+"""All processes' metrics as one: each process answers on its own unix socket; samples get a
+`process` label.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ class Sources:
 
 
 async def gathered(sources: Sources) -> bytes:
-    """The exposition of all processes that answer. One that does not shows as orion_process_up 0."""
+    """The exposition of all processes that answer. One that does not shows as orion_process_up
+    0.
+    """
     sockets = sorted(sources.run_dir.glob(f"*{_SUFFIX}"))
     texts = await asyncio.gather(*(_read(s) for s in sockets))
     return merged({s.name.removesuffix(_SUFFIX): t for s, t in zip(sockets, texts, strict=True)})
@@ -43,7 +47,9 @@ async def _read(path: Path) -> str | None:
                 answer += chunk
             writer.close()
     except (OSError, TimeoutError) as error:
-        telemetry.log.warning("metrics of a process cannot be read", socket=path.name, error=str(error))
+        telemetry.log.warning(
+            "metrics of a process cannot be read", socket=path.name, error=str(error)
+        )
         return None
     return answer.partition(b"\r\n\r\n")[2].decode("utf-8", "replace")
 
@@ -60,7 +66,9 @@ class _Merged:
         for process, text in self._texts.items():
             up.add_sample("orion_process_up", {"process": process}, 0 if text is None else 1)
             for found in text_string_to_metric_families(text or ""):
-                mine = families.setdefault(found.name, Metric(found.name, found.documentation, found.type))
+                mine = families.setdefault(
+                    found.name, Metric(found.name, found.documentation, found.type)
+                )
                 for s in found.samples:
                     mine.add_sample(s.name, {**s.labels, "process": process}, s.value, s.timestamp)
         yield up

@@ -20,15 +20,20 @@ PROBED = ("identity", *STUBS, "lp_gateway")
 
 
 def build(ports: Ports, config: Config) -> Module:
-    """The REST routes, the sign-in and the static web as one ASGI app, with the edge's session service beside it."""
+    """The REST routes, the sign-in and the static web as one ASGI app, with the edge's session
+    service beside it.
+    """
     settings = ports.settings
     http = httpx.AsyncClient(timeout=httpx.Timeout(5.0))
     sign_in = build_sessions(ports, http)
     needs = site.Needs(
         links=Links(ports.directory, config),
         about=About(
-            clock=ports.clock, environment=settings.platform.env, profile=settings.platform.profile,
-            build=BUILD, session_idle_seconds=settings.platform.session_idle_seconds,
+            clock=ports.clock,
+            environment=settings.platform.env,
+            profile=settings.platform.profile,
+            build=BUILD,
+            session_idle_seconds=settings.platform.session_idle_seconds,
             tenant_names=dict(n.split("=", 1) for n in config.tenant_names if "=" in n),
         ),
         readiness=Readiness(ports.directory, PROBED, config.ready_timeout_ms / 1000),
@@ -37,7 +42,9 @@ def build(ports: Ports, config: Config) -> Module:
         config=config,
     )
     web_dir = Path(config.web_dir) if config.web_dir else CHECKOUT / "web" / "dist"
-    app = site.build(needs, public_url=settings.public_url, web_dir=web_dir, more_routes=sign_in.routes)
+    app = site.build(
+        needs, public_url=settings.public_url, web_dir=web_dir, more_routes=sign_in.routes
+    )
 
     async def close_client() -> None:
         try:
@@ -45,4 +52,6 @@ def build(ports: Ports, config: Config) -> Module:
         finally:
             await http.aclose()
 
-    return Module("bff_workstation", rpc=[sign_in.rpc], tasks=[sign_in.sweep, close_client], http=app)
+    return Module(
+        "bff_workstation", rpc=[sign_in.rpc], tasks=[sign_in.sweep, close_client], http=app
+    )

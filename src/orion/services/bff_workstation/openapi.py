@@ -1,6 +1,8 @@
-"""The OpenAPI document: Litestar gives paths and parameters, msgspec gives the exact schemas, this adds what every route shares.
+"""The OpenAPI document: Litestar gives paths and parameters, msgspec gives the exact schemas, this
+adds what every route shares.
 
-`python -m orion.services.bff_workstation.openapi [--check]` writes contracts/openapi.json or compares with it.
+`python -m orion.services.bff_workstation.openapi [--check]` writes contracts/openapi.json or
+compares with it.
 """
 
 from __future__ import annotations
@@ -24,26 +26,50 @@ from orion.services.bff_workstation.gate import PUBLIC
 PATH = CONTRACTS / "openapi.json"
 REF = "#/components/schemas/{name}"
 DESCRIPTION = (
-    "Prices, RFQs, trades and their story. Decimals are strings; times are ISO 8601 UTC. Refusals are problem documents whose "
-    "`code` is stable. Commands carry an `Idempotency-Key`: ask again with the same key when the outcome is unknown. "
-    "Programs send `Authorization: Bearer`; browsers have a session cookie and, for writes, must send their Origin."
+    "Prices, RFQs, trades and their story. Decimals are strings; times are ISO 8601 UTC. "
+    "Refusals are problem documents whose `code` is stable. Commands carry an `Idempotency-Key`: "
+    "ask again with the same key when the outcome is unknown. Programs send "
+    "`Authorization: Bearer`; browsers have a session cookie and, for writes, send their Origin."
 )
 TAGS = {
-    "RFQ": "Ask dealers, look at their quotes, deal", "Trades": "What was dealt",
-    "Audit": "The recorded story", "Market": "Instruments, dealers, prices",
-    "You": "Your profile, settings, lists and notifications", "System": "Health and descriptions",
+    "RFQ": "Ask dealers, look at their quotes, deal",
+    "Trades": "What was dealt",
+    "Audit": "The recorded story",
+    "Market": "Instruments, dealers, prices",
+    "You": "Your profile, settings, lists and notifications",
+    "System": "Health and descriptions",
 }
-_ALWAYS = {"400": "The request is not valid", "431": "Address or headers are too large", "500": "A fault here; the id finds it in our log"}
-_SIGNED = {"401": "Not signed in", "403": "Your role does not allow this", "503": "A part of the platform is not answering"}
-_COMMAND = {"409": "Not possible in the present state", "422": "Refused by a rule; `code` says which", "429": "Too many requests"}
-_BODY = {"408": "The body did not arrive in time", "413": "The body is too large", "415": "The body must be JSON"}
+_ALWAYS = {
+    "400": "The request is not valid",
+    "431": "Address or headers are too large",
+    "500": "A fault here; the id finds it in our log",
+}
+_SIGNED = {
+    "401": "Not signed in",
+    "403": "Your role does not allow this",
+    "503": "A part of the platform is not answering",
+}
+_COMMAND = {
+    "409": "Not possible in the present state",
+    "422": "Refused by a rule; `code` says which",
+    "429": "Too many requests",
+}
+_BODY = {
+    "408": "The body did not arrive in time",
+    "413": "The body is too large",
+    "415": "The body must be JSON",
+}
 
 
 def config() -> OpenAPIConfig:
     """What Litestar needs to describe the routes. It serves no pages of its own."""
     return OpenAPIConfig(
-        title="Orion", version=BUILD, description=DESCRIPTION, use_handler_docstrings=True,
-        path="/api/v1/schema", tags=[Tag(name=n, description=d) for n, d in TAGS.items()],
+        title="Orion",
+        version=BUILD,
+        description=DESCRIPTION,
+        use_handler_docstrings=True,
+        path="/api/v1/schema",
+        tags=[Tag(name=n, description=d) for n, d in TAGS.items()],
     )
 
 
@@ -58,8 +84,11 @@ def document(app: Litestar) -> dict[str, Any]:
 def _build(app: Litestar) -> dict[str, Any]:
     described = deepcopy(app.openapi_schema.to_schema())
     structs = [
-        t for t in vars(shapes).values()
-        if isinstance(t, type) and issubclass(t, msgspec.Struct) and t not in (shapes.Shape, shapes.Input, shapes.RfqHead)
+        t
+        for t in vars(shapes).values()
+        if isinstance(t, type)
+        and issubclass(t, msgspec.Struct)
+        and t not in (shapes.Shape, shapes.Input, shapes.RfqHead)
     ]
     _, schemas = msgspec.json.schema_components(structs, ref_template=REF)
     schemas["Preferences"] = _PREFERENCES
@@ -67,8 +96,12 @@ def _build(app: Litestar) -> dict[str, Any]:
         "schemas": dict(sorted(schemas.items())),
         "securitySchemes": {
             "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
-            "session": {"type": "apiKey", "in": "cookie", "name": "__Host-orion-8080",
-                        "description": "The name ends with the port of the public address"},
+            "session": {
+                "type": "apiKey",
+                "in": "cookie",
+                "name": "__Host-orion-8080",
+                "description": "The name ends with the port of the public address",
+            },
         },
     }
     handlers = {
@@ -83,13 +116,16 @@ def _build(app: Litestar) -> dict[str, Any]:
 
 
 _PREFERENCES: dict[str, Any] = {
-    "type": "object", "title": "Preferences", "required": ["version"],
-    "description": "Settings of the screen: opaque to the platform but for these fields; at most 256 KB.",
+    "type": "object",
+    "title": "Preferences",
+    "required": ["version"],
+    "description": "Settings of the screen: opaque but for these fields; at most 256 KB.",
     "properties": {
         "version": {"type": "integer", "minimum": 0, "maximum": 2**31 - 1},
         "theme": {"enum": ["dark", "light", "system"]},
     },
-    "additionalProperties": True, "examples": [{"version": 0, "theme": "dark", "layout": None}],
+    "additionalProperties": True,
+    "examples": [{"version": 0, "theme": "dark", "layout": None}],
 }
 
 
@@ -114,7 +150,10 @@ def _finish(operation: dict[str, Any], opt: dict[str, Any], path: str, method: s
     for status, text in sorted(problems.items()):
         responses[status] = {"description": text, "content": {PROBLEM: ref}}
     if path.endswith("readyz"):
-        responses["503"] = {"description": "Not yet", "content": {"application/json": {"schema": {"$ref": REF.format(name="Health")}}}}
+        responses["503"] = {
+            "description": "Not yet",
+            "content": {"application/json": {"schema": {"$ref": REF.format(name="Health")}}},
+        }
     if operation.get("operationId") in ("getPreferences", "putPreferences"):
         preferences = {"schema": {"$ref": REF.format(name="Preferences")}}
         responses["200"]["content"] = {"application/json": preferences}
@@ -131,7 +170,9 @@ def _named(permission: Any) -> list[str]:
 
 
 def _tidy(node: Any) -> Any:
-    """Patterns without our guard against a newline at the end (ECMAScript has no such `$`), parameters without null."""
+    """Patterns without our guard against a newline at the end (ECMAScript has no such `$`),
+    parameters without null.
+    """
     if isinstance(node, dict):
         if "in" in node and "schema" in node:
             node["schema"] = _without_null(node["schema"])
@@ -159,7 +200,10 @@ def _pattern(value: Any) -> Any:
 
 def text(app: Litestar) -> str:
     """The document as it is checked in."""
-    return msgspec.json.format(msgspec.json.encode(document(app), order="sorted"), indent=1).decode() + "\n"
+    return (
+        msgspec.json.format(msgspec.json.encode(document(app), order="sorted"), indent=1).decode()
+        + "\n"
+    )
 
 
 def main() -> None:
@@ -170,7 +214,9 @@ def main() -> None:
     if "--check" not in sys.argv:
         PATH.write_text(made)
     elif not PATH.is_file() or PATH.read_text() != made:
-        raise SystemExit("contracts/openapi.json is stale: run python -m orion.services.bff_workstation.openapi")
+        raise SystemExit(
+            "contracts/openapi.json is stale: run python -m orion.services.bff_workstation.openapi"
+        )
 
 
 if __name__ == "__main__":

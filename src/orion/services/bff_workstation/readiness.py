@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
-import grpc
+import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from orion.platform.rpc import Directory
@@ -14,9 +14,19 @@ from orion.platform.rpc import Directory
 class Readiness:
     """Asks all services at once, each with its own short deadline."""
 
-    def __init__(self, directory: Directory, services: Sequence[str], timeout_s: float,
-                 own: Callable[[], str | None] = lambda: None):
-        self._directory, self._services, self._timeout_s, self._own = directory, services, timeout_s, own
+    def __init__(
+        self,
+        directory: Directory,
+        services: Sequence[str],
+        timeout_s: float,
+        own: Callable[[], str | None] = lambda: None,
+    ):
+        self._directory, self._services, self._timeout_s, self._own = (
+            directory,
+            services,
+            timeout_s,
+            own,
+        )
 
     async def missing(self) -> list[str]:
         """Names of what does not answer, or is not ready yet."""

@@ -1,4 +1,6 @@
-"""From the services' messages to the public shapes. No decisions here: names, times and units only."""
+"""From the services' messages to the public shapes. No decisions here: names, times and units
+only.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +58,8 @@ def _time_or_unset(message: Any, name: str) -> str | UnsetType:
 
 
 def _literal(value: str, kind: Any) -> Any:
-    # An enum word travels as text; a word this release does not know must not leave as if it were described.
+    # An enum word travels as text; a word this release does not know must not leave as if it were
+    # described.
     return msgspec.convert(value, kind)
 
 
@@ -65,18 +68,39 @@ def instrument(m: reference_pb2.Instrument) -> shapes.Instrument:
     d = m.display
     optional = {n: _or_none(m, n) for n in ("isin", "issuer", "coupon", "maturity", "curve")}
     return shapes.Instrument(
-        instrument_id=m.instrument_id, symbol=m.symbol, display_name=m.display_name,
-        asset_class=_literal(m.asset_class, shapes.AssetClass), group=m.group, currency=m.currency,
-        quote_currency=m.quote_currency, tenor=m.tenor, settlement_cycle=f"T+{m.settlement_days}",
-        settlement_date=m.settlement_date, calendar=m.calendar, trading_hours=m.trading_hours,
-        tick_size=m.tick_size, lot_size=m.lot_size, min_size=m.min_size, max_size=m.max_size, pip=m.pip,
+        instrument_id=m.instrument_id,
+        symbol=m.symbol,
+        display_name=m.display_name,
+        asset_class=_literal(m.asset_class, shapes.AssetClass),
+        group=m.group,
+        currency=m.currency,
+        quote_currency=m.quote_currency,
+        tenor=m.tenor,
+        settlement_cycle=f"T+{m.settlement_days}",
+        settlement_date=m.settlement_date,
+        calendar=m.calendar,
+        trading_hours=m.trading_hours,
+        tick_size=m.tick_size,
+        lot_size=m.lot_size,
+        min_size=m.min_size,
+        max_size=m.max_size,
+        pip=m.pip,
         display=shapes.Display(
-            kind=d.kind, decimals=d.decimals, pip_from=d.pip_from,  # type: ignore[arg-type]
-            pip_digits=d.pip_digits, fraction_digits=d.fraction_digits,
+            kind=d.kind,  # type: ignore[arg-type]
+            decimals=d.decimals,
+            pip_from=d.pip_from,
+            pip_digits=d.pip_digits,
+            fraction_digits=d.fraction_digits,
         ),
-        spread_unit=m.spread_unit, size_unit=m.size_unit, venue_ids=list(m.venue_ids),
-        stale_amber_ms=m.stale_amber_ms, stale_red_ms=m.stale_red_ms, dealable=m.enabled,
-        source=m.source or "SIM", version=m.version, **optional,
+        spread_unit=m.spread_unit,
+        size_unit=m.size_unit,
+        venue_ids=list(m.venue_ids),
+        stale_amber_ms=m.stale_amber_ms,
+        stale_red_ms=m.stale_red_ms,
+        dealable=m.enabled,
+        source=m.source or "SIM",
+        version=m.version,
+        **optional,
     )
 
 
@@ -84,20 +108,31 @@ def tick(m: marketdata_pb2.MarketTick) -> shapes.Tick:
     """The newest price of an instrument."""
     return shapes.Tick(
         instrument_id=m.instrument_id,
-        bid=_or_none(m, "bid"), ask=_or_none(m, "ask"), mid=_or_none(m, "mid"),
-        timestamp=time_of(m.timestamp_us), received_at=time_of(m.received_at_us),
-        source=m.source, flags=list(m.flags),
+        bid=_or_none(m, "bid"),
+        ask=_or_none(m, "ask"),
+        mid=_or_none(m, "mid"),
+        timestamp=time_of(m.timestamp_us),
+        received_at=time_of(m.received_at_us),
+        source=m.source,
+        flags=list(m.flags),
         source_timestamp=_time_or_unset(m, "source_timestamp_us"),
         heartbeat_at=_time_or_unset(m, "heartbeat_at_us"),
-        day_low=_or_unset(m, "day_low"), day_high=_or_unset(m, "day_high"), open=_or_unset(m, "open"),
+        day_low=_or_unset(m, "day_low"),
+        day_high=_or_unset(m, "day_high"),
+        open=_or_unset(m, "open"),
     )
 
 
 def bar(m: marketdata_pb2.Bar) -> shapes.Bar:
     """One bar of history."""
     return shapes.Bar(
-        at=time_of(m.at_us), mid=m.mid, low=m.low, high=m.high, spread=m.spread,
-        spread_max=m.spread_max, ticks=m.ticks,
+        at=time_of(m.at_us),
+        mid=m.mid,
+        low=m.low,
+        high=m.high,
+        spread=m.spread,
+        spread_max=m.spread_max,
+        ticks=m.ticks,
     )
 
 
@@ -109,13 +144,22 @@ def dealer(m: reference_pb2.Dealer, score: rfq_pb2.DealerScore | None) -> shapes
     """A dealer with its scorecard; a dealer nobody asked yet has an empty one."""
     s = score or rfq_pb2.DealerScore()
     card = shapes.Scorecard(
-        requests=s.requests, quoted=s.quoted, won=s.won, hit_ratio=_ratio(s.won, s.quoted),
-        response_p50_ms=_or_none(s, "response_p50_ms"), response_p95_ms=_or_none(s, "response_p95_ms"),
+        requests=s.requests,
+        quoted=s.quoted,
+        won=s.won,
+        hit_ratio=_ratio(s.won, s.quoted),
+        response_p50_ms=_or_none(s, "response_p50_ms"),
+        response_p95_ms=_or_none(s, "response_p95_ms"),
         last_look_reject_ratio=_ratio(s.last_look_rejected, s.last_look_asked),
     )
     return shapes.Dealer(
-        lp_id=m.lp_id, name=m.name, enabled=m.enabled, reason=_or_none(m, "reason"),
-        instrument_ids=list(m.instrument_ids), last_look=m.last_look, scorecard=card,
+        lp_id=m.lp_id,
+        name=m.name,
+        enabled=m.enabled,
+        reason=_or_none(m, "reason"),
+        instrument_ids=list(m.instrument_ids),
+        last_look=m.last_look,
+        scorecard=card,
     )
 
 
@@ -125,18 +169,35 @@ def _rfq_head(m: rfq_pb2.RFQDetails) -> dict[str, Any]:
         k = m.last_look
         look = shapes.LastLook(quote_id=k.quote_id, lp_id=k.lp_id, deadline=time_of(k.deadline_us))
     return {
-        "rfq_id": m.rfq_id, "display_id": m.display_id, "status": _literal(m.status, shapes.RfqStatus),
-        "version": m.version, "correlation_id": m.correlation_id, "tenant_id": m.tenant_id,
-        "requester": m.requester, "desk": m.desk, "instrument_id": m.instrument_id,
-        "side": SIDES[m.side], "size": m.size, "currency": m.currency, "min_size": _or_none(m, "min_size"),
-        "partial_allowed": m.partial_allowed, "venue_id": m.venue_id, "settlement_date": m.settlement_date,
-        "expiry_seconds": m.expiry_seconds, "created_at": time_of(m.created_at_us),
-        "expires_at": time_of(m.expires_at_us), "ended_at": _time_or_none(m, "ended_at_us"),
-        "server_time": time_of(m.server_time_us), "mid_at_request": _or_none(m, "mid_at_request"),
+        "rfq_id": m.rfq_id,
+        "display_id": m.display_id,
+        "status": _literal(m.status, shapes.RfqStatus),
+        "version": m.version,
+        "correlation_id": m.correlation_id,
+        "tenant_id": m.tenant_id,
+        "requester": m.requester,
+        "desk": m.desk,
+        "instrument_id": m.instrument_id,
+        "side": SIDES[m.side],
+        "size": m.size,
+        "currency": m.currency,
+        "min_size": _or_none(m, "min_size"),
+        "partial_allowed": m.partial_allowed,
+        "venue_id": m.venue_id,
+        "settlement_date": m.settlement_date,
+        "expiry_seconds": m.expiry_seconds,
+        "created_at": time_of(m.created_at_us),
+        "expires_at": time_of(m.expires_at_us),
+        "ended_at": _time_or_none(m, "ended_at_us"),
+        "server_time": time_of(m.server_time_us),
+        "mid_at_request": _or_none(m, "mid_at_request"),
         "best_quote_id": _or_none(m, "best_quote_id"),
-        "accepted_quote_id": _or_unset(m, "accepted_quote_id"), "trade_id": _or_unset(m, "trade_id"),
-        "trade_display_id": _or_unset(m, "trade_display_id"), "last_look": look,
-        "reason_code": _or_none(m, "reason_code"), "reason": _or_none(m, "reason"),
+        "accepted_quote_id": _or_unset(m, "accepted_quote_id"),
+        "trade_id": _or_unset(m, "trade_id"),
+        "trade_display_id": _or_unset(m, "trade_display_id"),
+        "last_look": look,
+        "reason_code": _or_none(m, "reason_code"),
+        "reason": _or_none(m, "reason"),
     }
 
 
@@ -144,8 +205,11 @@ def rfq(m: rfq_pb2.RFQDetails) -> shapes.Rfq:
     """A whole RFQ as its owner knows it."""
     dealers = [
         shapes.RoutedDealer(
-            lp_id=d.lp_id, name=d.name, status=d.status,  # type: ignore[arg-type]
-            reason=_or_none(d, "reason"), response_ms=_or_none(d, "response_ms"),
+            lp_id=d.lp_id,
+            name=d.name,
+            status=d.status,  # type: ignore[arg-type]
+            reason=_or_none(d, "reason"),
+            response_ms=_or_none(d, "response_ms"),
         )
         for d in m.dealers
     ]
@@ -159,10 +223,17 @@ def rfq(m: rfq_pb2.RFQDetails) -> shapes.Rfq:
 def quote(q: rfq_pb2.Quote) -> shapes.Quote:
     """A dealer's answer."""
     return shapes.Quote(
-        quote_id=q.quote_id, lp_id=q.lp_id, lp_name=q.lp_name, price=q.price, size=q.size,
+        quote_id=q.quote_id,
+        lp_id=q.lp_id,
+        lp_name=q.lp_name,
+        price=q.price,
+        size=q.size,
         status=q.status,  # type: ignore[arg-type]
-        rank=_or_none(q, "rank"), received_at=time_of(q.received_at_us), response_ms=q.response_ms,
-        expires_at=time_of(q.expires_at_us), spread_to_mid=_or_none(q, "spread_to_mid"),
+        rank=_or_none(q, "rank"),
+        received_at=time_of(q.received_at_us),
+        response_ms=q.response_ms,
+        expires_at=time_of(q.expires_at_us),
+        spread_to_mid=_or_none(q, "spread_to_mid"),
         reason=_or_none(q, "reason"),
     )
 
@@ -170,7 +241,10 @@ def quote(q: rfq_pb2.Quote) -> shapes.Quote:
 def check(c: common_pb2.Check) -> shapes.Check:
     """One check before anything was sent."""
     return shapes.Check(
-        check=c.check, outcome="PASSED" if c.passed else "FAILED", actual=c.actual, limit=c.limit,
+        check=c.check,
+        outcome="PASSED" if c.passed else "FAILED",
+        actual=c.actual,
+        limit=c.limit,
         code=_or_none(c, "code"),
     )
 
@@ -178,19 +252,38 @@ def check(c: common_pb2.Check) -> shapes.Check:
 def rfq_row(m: rfq_pb2.RFQRow) -> shapes.RfqRow:
     """A row of the RFQ blotter."""
     return shapes.RfqRow(
-        **_rfq_head(m.rfq), quote_count=m.quote_count, dealer_count=m.dealer_count,
-        best_price=_or_none(m, "best_price"), price=_or_none(m, "price"), lp_id=_or_none(m, "lp_id"),
+        **_rfq_head(m.rfq),
+        quote_count=m.quote_count,
+        dealer_count=m.dealer_count,
+        best_price=_or_none(m, "best_price"),
+        price=_or_none(m, "price"),
+        lp_id=_or_none(m, "lp_id"),
     )
 
 
 def trade(m: trade_pb2.TradeDetails) -> shapes.Trade:
     """An agreed deal."""
     return shapes.Trade(
-        trade_id=m.trade_id, display_id=m.display_id, rfq_id=m.rfq_id, quote_id=m.quote_id,
-        instrument_id=m.instrument_id, side=SIDES[m.side], quantity=m.quantity, price=m.price,
-        notional=m.notional, currency=m.currency, buyer=m.buyer, seller=m.seller, lp_id=m.lp_id,
-        venue_id=m.venue_id, traded_at=time_of(m.traded_at_us), settlement_date=m.settlement_date,
-        tenant_id=m.tenant_id, correlation_id=m.correlation_id, requester=m.requester, desk=m.desk,
+        trade_id=m.trade_id,
+        display_id=m.display_id,
+        rfq_id=m.rfq_id,
+        quote_id=m.quote_id,
+        instrument_id=m.instrument_id,
+        side=SIDES[m.side],
+        quantity=m.quantity,
+        price=m.price,
+        notional=m.notional,
+        currency=m.currency,
+        buyer=m.buyer,
+        seller=m.seller,
+        lp_id=m.lp_id,
+        venue_id=m.venue_id,
+        traded_at=time_of(m.traded_at_us),
+        settlement_date=m.settlement_date,
+        tenant_id=m.tenant_id,
+        correlation_id=m.correlation_id,
+        requester=m.requester,
+        desk=m.desk,
         status=m.status,
     )
 
@@ -204,26 +297,43 @@ def timeline(entries: list[audit_pb2.AuditEntry]) -> shapes.Timeline:
 def _audit_item(e: audit_pb2.AuditEntry, first: int) -> shapes.AuditItem:
     payload = msgspec.json.decode(e.payload or b"{}")
     return shapes.AuditItem(
-        occurred_at=time_of(e.occurred_at_us), offset_ms=(e.occurred_at_us - first) / 1000,
-        service=e.service, event_type=e.event_type, event_id=e.event_id,
+        occurred_at=time_of(e.occurred_at_us),
+        offset_ms=(e.occurred_at_us - first) / 1000,
+        service=e.service,
+        event_type=e.event_type,
+        event_id=e.event_id,
         entity=shapes.Entity(entity_type=e.entity_type, entity_id=e.entity_id, sequence=e.sequence),
-        topic=e.topic, partition=e.partition, offset=e.offset,
-        payload=payload if isinstance(payload, dict) else {"value": payload}, summary=e.summary,
+        topic=e.topic,
+        partition=e.partition,
+        offset=e.offset,
+        payload=payload if isinstance(payload, dict) else {"value": payload},
+        summary=e.summary,
     )
 
 
 def notification(m: notifications_pb2.Notification) -> shapes.Notification:
     """Something the user should know."""
     return shapes.Notification(
-        notification_id=m.notification_id, kind=m.kind, severity=m.severity,  # type: ignore[arg-type]
-        title=m.title, text=m.text, at=time_of(m.at_us), correlation_id=_or_unset(m, "correlation_id"),
-        rfq_id=_or_unset(m, "rfq_id"), trade_id=_or_unset(m, "trade_id"), read=m.read,
+        notification_id=m.notification_id,
+        kind=m.kind,
+        severity=m.severity,  # type: ignore[arg-type]
+        title=m.title,
+        text=m.text,
+        at=time_of(m.at_us),
+        correlation_id=_or_unset(m, "correlation_id"),
+        rfq_id=_or_unset(m, "rfq_id"),
+        trade_id=_or_unset(m, "trade_id"),
+        read=m.read,
     )
 
 
 def watchlist(m: workspace_pb2.Watchlist) -> shapes.Watchlist:
     """One of the user's lists."""
     return shapes.Watchlist(
-        watchlist_id=m.watchlist_id, name=m.name, instrument_ids=list(m.instrument_ids),
-        pinned=list(m.pinned), position=m.position, version=m.version,
+        watchlist_id=m.watchlist_id,
+        name=m.name,
+        instrument_ids=list(m.instrument_ids),
+        pinned=list(m.pinned),
+        position=m.position,
+        version=m.version,
     )

@@ -1,4 +1,6 @@
-"""The public words of the REST API: what goes in (strict) and what comes out. OpenAPI is generated from these types."""
+"""The public words of the REST API: what goes in (strict) and what comes out. OpenAPI is generated
+from these types.
+"""
 
 from __future__ import annotations
 
@@ -18,15 +20,29 @@ ISO_TIME = (
     r"(:[0-5][0-9](\.[0-9]{1,6})?)?Z" + END
 )
 
-Dec = Annotated[str, Meta(pattern=DECIMAL, description="A decimal number as text", examples=["1.14037"])]
-Size = Annotated[str, Meta(pattern=POSITIVE, max_length=24, description="A decimal number as text", examples=["1000000"])]
-Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"}, examples=["2026-02-09T12:34:56.789Z"])]
+Dec = Annotated[
+    str, Meta(pattern=DECIMAL, description="A decimal number as text", examples=["1.14037"])
+]
+Size = Annotated[
+    str,
+    Meta(
+        pattern=POSITIVE,
+        max_length=24,
+        description="A decimal number as text",
+        examples=["1000000"],
+    ),
+]
+Time = Annotated[
+    str, Meta(extra_json_schema={"format": "date-time"}, examples=["2026-02-09T12:34:56.789Z"])
+]
 Date = Annotated[str, Meta(extra_json_schema={"format": "date"}, examples=["2026-02-11"])]
 Id = Annotated[str, Meta(min_length=1, max_length=64, pattern=NAME, description="An opaque id")]
 InstrumentId = Annotated[str, Meta(min_length=1, max_length=32, pattern=NAME, examples=["EURUSD"])]
 Name = Annotated[str, Meta(min_length=1, max_length=40, pattern=NAME)]
 Side = Literal["BUY", "SELL"]
-RfqStatus = Literal["CREATED", "SENT", "QUOTING", "ACCEPTED", "REJECTED", "EXPIRED", "CANCELLED", "TRADED", "DENIED"]
+RfqStatus = Literal[
+    "CREATED", "SENT", "QUOTING", "ACCEPTED", "REJECTED", "EXPIRED", "CANCELLED", "TRADED", "DENIED"
+]
 AssetClass = Literal["FX", "RATES", "CREDIT", "EQUITY"]
 
 
@@ -47,7 +63,9 @@ class FieldProblem(Shape, kw_only=True):
 
 
 class Problem(Shape, kw_only=True):
-    """A refusal (RFC 9457). `code` is stable: programs decide by it. A denied RFQ adds `rfqId`, `rfqStatus`, `checks`."""
+    """A refusal (RFC 9457). `code` is stable: programs decide by it. A denied RFQ adds `rfqId`,
+    `rfqStatus`, `checks`.
+    """
 
     type: str
     title: str
@@ -247,18 +265,27 @@ class CreateRfq(Input, kw_only=True):
     """Asks dealers for a price."""
 
     instrument_id: InstrumentId
-    side: Annotated[Side, Meta(description="BUY pays the ask, SELL takes the bid", examples=["BUY"])]
+    side: Annotated[
+        Side, Meta(description="BUY pays the ask, SELL takes the bid", examples=["BUY"])
+    ]
     size: Size
     expiry_seconds: Annotated[int, Meta(ge=5, le=300, examples=[30])]
     min_size: Size | UnsetType = UNSET
     partial_allowed: bool | UnsetType = UNSET
-    lp_ids: Annotated[list[Name], Meta(min_length=1, max_length=20, examples=[["NORTHGATE"]])] | UnsetType = UNSET
+    lp_ids: (
+        Annotated[list[Name], Meta(min_length=1, max_length=20, examples=[["NORTHGATE"]])]
+        | UnsetType
+    ) = UNSET
     venue_id: Name | UnsetType = UNSET
-    settlement_date: Annotated[str, Meta(pattern=ISO_DATE, examples=["2026-02-11"])] | UnsetType = UNSET
+    settlement_date: Annotated[str, Meta(pattern=ISO_DATE, examples=["2026-02-11"])] | UnsetType = (
+        UNSET
+    )
 
 
 class AcceptQuote(Input, kw_only=True):
-    """Deals on a quote. `version` is the RFQ's version you saw; a reason is needed when the quote is not the best."""
+    """Deals on a quote. `version` is the RFQ's version you saw; a reason is needed when the quote
+    is not the best.
+    """
 
     quote_id: Id
     version: Annotated[int, Meta(ge=1, le=2**31 - 1, examples=[3])]
@@ -282,7 +309,9 @@ class RoutedDealer(Shape, kw_only=True):
 
 
 class Quote(Shape, kw_only=True):
-    """A dealer's answer. `rank` 1 is the best that can be dealt now; `spreadToMid` is in price units."""
+    """A dealer's answer. `rank` 1 is the best that can be dealt now; `spreadToMid` is in price
+    units.
+    """
 
     quote_id: str
     lp_id: str
@@ -351,7 +380,9 @@ class RfqHead(Shape, kw_only=True):
 
 
 class Rfq(RfqHead, kw_only=True):
-    """An RFQ with its dealers, quotes and checks. `version` does not change when quotes arrive; `revision` does."""
+    """An RFQ with its dealers, quotes and checks. `version` does not change when quotes arrive;
+    `revision` does.
+    """
 
     dealers: list[RoutedDealer]
     quotes: list[Quote]

@@ -1,4 +1,6 @@
-"""The whole HTTP side of the door as one ASGI app: guard → (API | sign-in | identity | static web)."""
+"""The whole HTTP side of the door as one ASGI app: guard → (API | sign-in | identity | static
+web).
+"""
 
 from __future__ import annotations
 
@@ -45,17 +47,24 @@ class Needs:
 def api(needs: Needs, more_routes: Sequence[Any] = ()) -> Litestar:
     """The Litestar app: all REST routes, strict requests, coded refusals."""
     given = {name: getattr(needs, name) for name in ("links", "about", "readiness", "sources")}
-    dependencies: dict[str, Provide] = {n: Provide(_giver(v), sync_to_thread=False) for n, v in given.items()}
+    dependencies: dict[str, Provide] = {
+        n: Provide(_giver(v), sync_to_thread=False) for n, v in given.items()
+    }
     dependencies["caller"] = Provide(gate.caller_of)
     v1 = Router(API, route_handlers=[*rfqs.ROUTES, *trades.ROUTES, *market.ROUTES, *desk.ROUTES])
     # Litestar's own loggers would print refusals a second time.
     logging.getLogger("litestar").setLevel(logging.CRITICAL)
     return Litestar(
         route_handlers=[v1, *system.ROUTES, *more_routes],
-        dependencies=dependencies, guards=[gate.guard], request_class=gate.StrictRequest,
-        exception_handlers={Exception: refuse}, openapi_config=openapi.config(),
-        request_max_body_size=needs.config.body_limit_bytes, logging_config=None,
-        state=State({"authenticate": needs.authenticate}), response_headers={},
+        dependencies=dependencies,
+        guards=[gate.guard],
+        request_class=gate.StrictRequest,
+        exception_handlers={Exception: refuse},
+        openapi_config=openapi.config(),
+        request_max_body_size=needs.config.body_limit_bytes,
+        logging_config=None,
+        state=State({"authenticate": needs.authenticate}),
+        response_headers={},
     )
 
 
@@ -68,7 +77,9 @@ def refuse(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]
     refusal, headers = coded(error)
     told = answer(refusal, request.scope.get("state", {}).get("request_id", ""))
     return Response(
-        told.body, status_code=told.status, media_type=PROBLEM,
+        told.body,
+        status_code=told.status,
+        media_type=PROBLEM,
         headers={**dict(told.headers), **headers},
     )
 
@@ -97,7 +108,9 @@ class Site:
         await self._web(scope, receive, send)
 
     async def _methods(self, path: str, send: Any) -> None:
-        """Which methods a path has. (The framework's own answer names those of one handler only.)"""
+        """Which methods a path has. (The framework's own answer names those of one handler
+        only.)
+        """
         try:
             self._api.asgi_router.handle_routing(path=normalize_path(path), method="TRACE")
         except MethodNotAllowedException as known:

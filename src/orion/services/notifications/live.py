@@ -14,7 +14,7 @@ from orion.services.notifications.projections import TOPICS, opened
 from orion.services.notifications.words import Note, Party, note_of, party_of, title
 from orion.wire.stubs import notifications_pb2
 
-PARTIES = 50_000                # RFQs whose requester is remembered; an RFQ lives at most five minutes
+PARTIES = 50_000  # RFQs whose requester is remembered; an RFQ lives at most five minutes
 LOOK_BACK_US = 15 * 60 * 1_000_000
 _TOLD = telemetry.counter("notifications_told", "Notifications handed to streams", ("kind",))
 
@@ -42,7 +42,7 @@ class Live:
         try:
             event = opened(record)
         except InvalidMessage:
-            return      # the projection makes a dead letter of it; screens need not wait for that
+            return  # the projection makes a dead letter of it; screens need not wait for that
         party = party_of(event)
         if party is not None:
             key = (record.tenant, party.rfq_id)
@@ -63,9 +63,16 @@ class Live:
 
     def _tell(self, tenant: str, party: Party, note: Note) -> None:
         message = notifications_pb2.Notification(
-            notification_id=note.notification_id, tenant_id=tenant, user=party.requester,
-            kind=note.kind, severity=note.severity, title=title(note.kind, party.display_id),
-            text=note.text, at_us=note.at, correlation_id=party.correlation, rfq_id=note.rfq_id,
+            notification_id=note.notification_id,
+            tenant_id=tenant,
+            user=party.requester,
+            kind=note.kind,
+            severity=note.severity,
+            title=title(note.kind, party.display_id),
+            text=note.text,
+            at_us=note.at,
+            correlation_id=party.correlation,
+            rfq_id=note.rfq_id,
             trade_id=note.trade_id,
         )
         _TOLD.labels(note.kind).inc()
@@ -73,14 +80,14 @@ class Live:
             try:
                 queue.put_nowait(message)
             except asyncio.QueueFull:
-                self._queues.discard(queue)     # its stream ends and begins anew with a snapshot
+                self._queues.discard(queue)  # its stream ends and begins anew with a snapshot
 
     async def stream(self) -> AsyncIterator[list[notifications_pb2.Notification]]:
         """New notifications, in batches. Raises WS-503 when the reader fell too far behind."""
         queue: asyncio.Queue[notifications_pb2.Notification] = asyncio.Queue(self._max_queue)
         self._queues.add(queue)
         try:
-            yield []            # registered: what happens from here on will come
+            yield []  # registered: what happens from here on will come
             while True:
                 batch = [await queue.get()]
                 while not queue.empty():

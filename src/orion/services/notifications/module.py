@@ -20,5 +20,7 @@ def build(ports: Ports, config: Config) -> Module:
         "notifications",
         rpc=[(add_NotificationServiceServicer_to_server, servicer)],
         tasks=[projector.run, live.run],
-        ready=lambda: projector.ready() or (None if live.is_ready else "notifications: catching up"),
+        ready=lambda: (
+            projector.ready() or (None if live.is_ready else "notifications: catching up")
+        ),
     )

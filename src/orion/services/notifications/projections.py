@@ -1,4 +1,6 @@
-"""The read model: notifications, and the parties of RFQs to know whose they are. Rows may come in any order across topics."""
+"""The read model: notifications, and the parties of RFQs to know whose they are. Rows may come in
+any order across topics.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +9,11 @@ from typing import Any
 
 from orion.platform.bus.port import Record
 from orion.platform.errors import InvalidMessage
-from orion.platform.project import RowOperation, Upsert
+from orion.platform.project import Projection, RowOperation, Upsert
 from orion.services.notifications.words import note_of, party_of
 from orion.wire.envelope import InvalidEvent, decode
 
-TOPICS = ("rfq.lifecycle", "execution.trades")
+TOPICS: tuple[str, ...] = ("rfq.lifecycle", "execution.trades")
 HEARD = {"RFQCreated", "RFQDenied", "RFQExpired", "QuoteAcceptanceRejected", "TradeExecuted"}
 
 
@@ -20,8 +22,8 @@ class Notifications:
 
     name = "rm_notifications"
     service = "notifications"
-    topics = TOPICS
-    tables = ("rm_notifications", "rm_notification_parties")
+    topics: tuple[str, ...] = TOPICS
+    tables: tuple[str, ...] = ("rm_notifications", "rm_notification_parties")
 
     def rows(self, record: Record) -> Sequence[RowOperation]:
         """At most one row of each table."""
@@ -31,17 +33,38 @@ class Notifications:
         rows: list[RowOperation] = []
         if (party := party_of(event)) is not None:
             key = {"tenant": record.tenant, "rfq_id": party.rfq_id}
-            rows.append(Upsert("rm_notification_parties", key, {
-                "subject": party.subject, "requester": party.requester, "display_id": party.display_id,
-                "correlation": party.correlation, "instrument_id": party.instrument_id,
-                "side": party.side, "size": party.size, "currency": party.currency,
-            }))
+            rows.append(
+                Upsert(
+                    "rm_notification_parties",
+                    key,
+                    {
+                        "subject": party.subject,
+                        "requester": party.requester,
+                        "display_id": party.display_id,
+                        "correlation": party.correlation,
+                        "instrument_id": party.instrument_id,
+                        "side": party.side,
+                        "size": party.size,
+                        "currency": party.currency,
+                    },
+                )
+            )
         if (note := note_of(event, record.tenant, record.event_id)) is not None:
             key = {"tenant": record.tenant, "notification_id": note.notification_id}
-            rows.append(Upsert("rm_notifications", key, {
-                "rfq_id": note.rfq_id, "kind": note.kind, "severity": note.severity, "at": note.at,
-                "text": note.text, "trade_id": note.trade_id,
-            }))
+            rows.append(
+                Upsert(
+                    "rm_notifications",
+                    key,
+                    {
+                        "rfq_id": note.rfq_id,
+                        "kind": note.kind,
+                        "severity": note.severity,
+                        "at": note.at,
+                        "text": note.text,
+                        "trade_id": note.trade_id,
+                    },
+                )
+            )
         return rows
 
 
@@ -58,4 +81,4 @@ def opened(record: Record) -> Any:
 
 
 PROJECTION = Notifications()
-PROJECTIONS = (PROJECTION,)
+PROJECTIONS: tuple[Projection, ...] = (PROJECTION,)

@@ -19,7 +19,10 @@ _SELECT = """
 
 async def newest(sql: Sql, tenant: str, subject: str, limit: int) -> list[Any]:
     """The user's own, newest first."""
-    query = _SELECT + "where p.tenant = $1 and p.subject = $2 order by n.at desc, n.notification_id limit $3"
+    query = (
+        _SELECT
+        + "where p.tenant = $1 and p.subject = $2 order by n.at desc, n.notification_id limit $3"
+    )
     return await sql.fetch(query, tenant, subject, limit)
 
 
@@ -35,7 +38,8 @@ async def mark(sql: Sql, tenant: str, subject: str, ids: Sequence[str], at: int)
         insert into notifications.read_marks (tenant, subject, notification_id, at)
         select n.tenant, p.subject, n.notification_id, $4
           from notifications.rm_notifications n
-          join notifications.rm_notification_parties p on p.tenant = n.tenant and p.rfq_id = n.rfq_id
+          join notifications.rm_notification_parties p
+            on p.tenant = n.tenant and p.rfq_id = n.rfq_id
          where n.tenant = $1 and p.subject = $2 and n.notification_id = any($3::text[])
         on conflict do nothing
     """

@@ -1,4 +1,6 @@
-"""NotificationService: a user's own list and read marks; for the edge everybody's as they happen."""
+"""NotificationService: a user's own list and read marks; for the edge everybody's as they
+happen.
+"""
 
 from __future__ import annotations
 
@@ -35,13 +37,17 @@ class NotificationRpc(NotificationServiceServicer):
     def __init__(self, database: Database, live: Live, clock: Clock, config: Config):
         self._database, self._live, self._clock, self._config = database, live, clock, config
 
-    async def ListNotifications(self, request: Any, context: Any) -> notifications_pb2.NotificationUpdate:
+    async def ListNotifications(
+        self, request: Any, context: Any
+    ) -> notifications_pb2.NotificationUpdate:
         """Newest first."""
         caller = _user()
         limit = min(request.limit or 50, self._config.max_listed)
         async with self._database.read(caller.tenant) as sql:
             rows = await queries.newest(sql, caller.tenant, caller.subject, limit)
-        return notifications_pb2.NotificationUpdate(items=[_message(r) for r in rows], snapshot=True)
+        return notifications_pb2.NotificationUpdate(
+            items=[_message(r) for r in rows], snapshot=True
+        )
 
     async def MarkRead(self, request: Any, context: Any) -> notifications_pb2.MarkReadResponse:
         """Ids that are not the caller's do nothing."""
@@ -65,7 +71,9 @@ class NotificationRpc(NotificationServiceServicer):
             from_us = self._clock.now() - self._config.snapshot_minutes * 60_000_000
             async with self._database.write("notifications", []) as sql:
                 rows = await queries.since(sql, from_us, self._config.max_queue)
-            yield notifications_pb2.NotificationUpdate(items=[_message(r) for r in rows], snapshot=True)
+            yield notifications_pb2.NotificationUpdate(
+                items=[_message(r) for r in rows], snapshot=True
+            )
             async for batch in stream:
                 yield notifications_pb2.NotificationUpdate(items=batch)
         finally:
@@ -74,8 +82,16 @@ class NotificationRpc(NotificationServiceServicer):
 
 def _message(r: Any) -> notifications_pb2.Notification:
     return notifications_pb2.Notification(
-        notification_id=r["notification_id"], tenant_id=r["tenant"], user=r["requester"],
-        kind=r["kind"], severity=r["severity"], title=title(r["kind"], r["display_id"]), text=r["text"],
-        at_us=r["at"], correlation_id=r["correlation"], rfq_id=r["rfq_id"], trade_id=r["trade_id"],
+        notification_id=r["notification_id"],
+        tenant_id=r["tenant"],
+        user=r["requester"],
+        kind=r["kind"],
+        severity=r["severity"],
+        title=title(r["kind"], r["display_id"]),
+        text=r["text"],
+        at_us=r["at"],
+        correlation_id=r["correlation"],
+        rfq_id=r["rfq_id"],
+        trade_id=r["trade_id"],
         read=r["is_read"],
     )

@@ -18,8 +18,8 @@ class Note:
 
     notification_id: str
     rfq_id: str
-    kind: str           # RFQ_EXPIRED RFQ_REJECTED RFQ_DENIED TRADE_DONE
-    severity: str       # INFO WARN BAD
+    kind: str  # RFQ_EXPIRED RFQ_REJECTED RFQ_DENIED TRADE_DONE
+    severity: str  # INFO WARN BAD
     at: int
     text: str
     trade_id: str | None = None
@@ -41,7 +41,9 @@ class Party:
 
 
 TITLES = {
-    "RFQ_EXPIRED": "expired", "RFQ_REJECTED": "rejected at last look", "RFQ_DENIED": "denied",
+    "RFQ_EXPIRED": "expired",
+    "RFQ_REJECTED": "rejected at last look",
+    "RFQ_DENIED": "denied",
     "TRADE_DONE": "traded",
 }
 
@@ -62,29 +64,48 @@ def party_of(event: Any) -> Party | None:
 
 def _party(t: Terms) -> Party:
     return Party(
-        t.rfq_id, t.subject, t.requester, t.display_id, t.correlation_id, t.instrument_id,
-        t.side.value, plain(t.size), t.currency,
+        t.rfq_id,
+        t.subject,
+        t.requester,
+        t.display_id,
+        t.correlation_id,
+        t.instrument_id,
+        t.side.value,
+        plain(t.size),
+        t.currency,
     )
 
 
 def note_of(event: Any, tenant: str, source_event: str) -> Note | None:
-    """The notification that this event is worth. Its id follows from the event's, so a repeat is the same one."""
+    """The notification that this event is worth. Its id follows from the event's, so a repeat is
+    the same one.
+    """
     name = event_id(tenant, "Notification", source_event, 1)
     match event:
         case RFQDenied():
-            return Note(name, event.rfq_id, "RFQ_DENIED", "BAD", event.at, f"{event.reason} ({event.code})")
+            return Note(
+                name, event.rfq_id, "RFQ_DENIED", "BAD", event.at, f"{event.reason} ({event.code})"
+            )
         case RFQExpired(quotes=0):
-            return Note(name, event.rfq_id, "RFQ_EXPIRED", "INFO", event.at, "No dealer quoted in time")
+            return Note(
+                name, event.rfq_id, "RFQ_EXPIRED", "INFO", event.at, "No dealer quoted in time"
+            )
         case RFQExpired():
-            best = f"; the best was {plain(event.best_price)}" if event.best_price is not None else ""
+            best = (
+                f"; the best was {plain(event.best_price)}" if event.best_price is not None else ""
+            )
             text = f"{event.quotes} quote{'s' if event.quotes > 1 else ''} went unanswered{best}"
             return Note(name, event.rfq_id, "RFQ_EXPIRED", "WARN", event.at, text)
         case QuoteAcceptanceRejected():
-            text = f"{event.lp_id} did not stand by {plain(event.price)}: {event.reason} ({event.code})"
+            because = f"{event.reason} ({event.code})"
+            text = f"{event.lp_id} did not stand by {plain(event.price)}: {because}"
             return Note(name, event.rfq_id, "RFQ_REJECTED", "BAD", event.at, text)
         case TradeExecuted(trade=t):
-            text = (f"{t.display_id}: {t.side.value} {plain(t.quantity)} {t.instrument_id} at {plain(t.price)} "
-                    f"with {t.lp_name or t.lp_id}")
+            text = (
+                f"{t.display_id}: {t.side.value} {plain(t.quantity)} {t.instrument_id} "
+                f"at {plain(t.price)} "
+                f"with {t.lp_name or t.lp_id}"
+            )
             return Note(name, t.rfq_id, "TRADE_DONE", "INFO", event.at, text, t.trade_id)
         case _:
             return None

@@ -1,1 +1,3 @@
-"""Workspace: owns what a user arranged for themselves (preferences, watchlists). Hears and says nothing on the bus."""
+"""Workspace: owns what a user arranged for themselves (preferences, watchlists). Hears and says
+nothing on the bus.
+"""

@@ -11,7 +11,11 @@ from orion.platform.config import option
 class Config:
     """Section `workspace`."""
 
-    max_preferences_bytes: int = option(262_144, "Largest preferences document", min=1024, max=1_048_576)
+    max_preferences_bytes: int = option(
+        262_144, "Largest preferences document", min=1024, max=1_048_576
+    )
     max_watchlists: int = option(50, "Lists a user may have", min=1, max=500)
     max_instruments: int = option(200, "Instruments in one list", min=1, max=1000)
-    reference_timeout_ms: int = option(2_000, "Deadline of asking for the instruments", min=100, max=30_000)
+    reference_timeout_ms: int = option(
+        2_000, "Deadline of asking for the instruments", min=100, max=30_000
+    )

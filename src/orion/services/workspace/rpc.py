@@ -39,7 +39,12 @@ class WorkspaceRpc(WorkspaceServiceServicer):
     """Preferences and watchlists of the caller, never of anyone else."""
 
     def __init__(self, database: Database, directory: Directory, clock: Clock, config: Config):
-        self._database, self._directory, self._clock, self._config = database, directory, clock, config
+        self._database, self._directory, self._clock, self._config = (
+            database,
+            directory,
+            clock,
+            config,
+        )
 
     def _write(self, owner: Owner) -> Any:
         return self._database.write("workspace", [owner.tenant])
@@ -56,10 +61,14 @@ class WorkspaceRpc(WorkspaceServiceServicer):
         _, owner = _require(Permission.PREFERENCES_WRITE)
         body = _object(request.body, self._config.max_preferences_bytes)
         async with self._write(owner) as sql:
-            version = await queries.save_preferences(sql, owner, request.version, body, self._clock.now())
+            version = await queries.save_preferences(
+                sql, owner, request.version, body, self._clock.now()
+            )
         return workspace_pb2.Preferences(version=version, body=body)
 
-    async def ListWatchlists(self, request: Any, context: Any) -> workspace_pb2.ListWatchlistsResponse:
+    async def ListWatchlists(
+        self, request: Any, context: Any
+    ) -> workspace_pb2.ListWatchlistsResponse:
         """The first look gives the house's lists."""
         caller, owner = _require(Permission.WATCHLIST_WRITE)
         async with self._database.read(owner.tenant) as sql:
@@ -73,7 +82,9 @@ class WorkspaceRpc(WorkspaceServiceServicer):
         return workspace_pb2.ListWatchlistsResponse(items=[_message(w) for w in found])
 
     async def PutWatchlist(self, request: Any, context: Any) -> workspace_pb2.Watchlist:
-        """Without an id: creates, under the idempotency key. With one: replaces when `version` is the newest."""
+        """Without an id: creates, under the idempotency key. With one: replaces when `version` is
+        the newest.
+        """
         _, owner = _require(Permission.WATCHLIST_WRITE)
         wanted = self._checked(request.watchlist)
         if wanted.watchlist_id:
@@ -85,11 +96,17 @@ class WorkspaceRpc(WorkspaceServiceServicer):
         new_id = derived(slot, "watchlist", owner.tenant, owner.subject, request.idempotency_key)
         asked = request.watchlist.SerializeToString(deterministic=True)
         made_with = hashlib.sha256(asked).digest()
-        new = Watchlist(new_id, wanted.name, wanted.instrument_ids, wanted.pinned, wanted.position, 1)
+        new = Watchlist(
+            new_id, wanted.name, wanted.instrument_ids, wanted.pinned, wanted.position, 1
+        )
         async with self._write(owner) as sql:
-            return _message(await queries.create(sql, owner, new, made_with, self._config.max_watchlists))
+            return _message(
+                await queries.create(sql, owner, new, made_with, self._config.max_watchlists)
+            )
 
-    async def DeleteWatchlist(self, request: Any, context: Any) -> workspace_pb2.DeleteWatchlistResponse:
+    async def DeleteWatchlist(
+        self, request: Any, context: Any
+    ) -> workspace_pb2.DeleteWatchlistResponse:
         """Throws one of the caller's lists away."""
         _, owner = _require(Permission.WATCHLIST_WRITE)
         async with self._write(owner) as sql:
@@ -125,8 +142,14 @@ class WorkspaceRpc(WorkspaceServiceServicer):
         names = [g for g in GROUPS if g in by_group] + sorted(set(by_group) - set(GROUPS))
         limit = self._config.max_instruments
         return [
-            Watchlist(derived(slot, "house list", owner.tenant, owner.subject, name), name,
-                      by_group[name][:limit], [], position, 1)
+            Watchlist(
+                derived(slot, "house list", owner.tenant, owner.subject, name),
+                name,
+                by_group[name][:limit],
+                [],
+                position,
+                1,
+            )
             for position, name in enumerate(names)
         ]
 
@@ -154,6 +177,10 @@ def _object(body: bytes, limit: int) -> bytes:
 
 def _message(w: Watchlist) -> workspace_pb2.Watchlist:
     return workspace_pb2.Watchlist(
-        watchlist_id=w.watchlist_id, name=w.name, instrument_ids=w.instrument_ids, pinned=w.pinned,
-        position=w.position, version=w.version,
+        watchlist_id=w.watchlist_id,
+        name=w.name,
+        instrument_ids=w.instrument_ids,
+        pinned=w.pinned,
+        position=w.position,
+        version=w.version,
     )

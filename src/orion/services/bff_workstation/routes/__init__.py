@@ -1,1 +1,3 @@
-"""The REST routes, ten lines each: name the permission, translate, ask the service, translate back."""
+"""The REST routes, ten lines each: name the permission, translate, ask the service, translate
+back.
+"""

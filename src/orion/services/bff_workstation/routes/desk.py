@@ -21,29 +21,53 @@ from orion.wire.stubs import notifications_pb2, workspace_pb2
 
 ListPath = Annotated[str, PathParameter(description="The list's id", min_length=1, max_length=64)]
 Version = Annotated[
-    int | None, QueryParameter(name="version", ge=1, le=2**31 - 1, description="The version you read")
+    int | None,
+    QueryParameter(name="version", ge=1, le=2**31 - 1, description="The version you read"),
 ]
 PREFERENCES_LIMIT = Config().preferences_limit_bytes
-LAST = 2**32 - 1    # position of a list that shall come last
+LAST = 2**32 - 1  # position of a list that shall come last
 
 
-@get("/me", permission=SIGNED_IN, operation_id="getMe", tags=["You"], summary="Who you are and what you may")
-async def get_me(caller: Given[Caller], links: Given[Links], about: Given[profile.About]) -> shapes.Me:
+@get(
+    "/me",
+    permission=SIGNED_IN,
+    operation_id="getMe",
+    tags=["You"],
+    summary="Who you are and what you may",
+)
+async def get_me(
+    caller: Given[Caller], links: Given[Links], about: Given[profile.About]
+) -> shapes.Me:
     """The verified user of this session or token."""
     return await profile.me(caller, links, about)
 
 
-@get("/preferences", permission=P.PREFERENCES_WRITE, operation_id="getPreferences", tags=["You"],
-     summary="Your screen's settings")
+@get(
+    "/preferences",
+    permission=P.PREFERENCES_WRITE,
+    operation_id="getPreferences",
+    tags=["You"],
+    summary="Your screen's settings",
+)
 async def get_preferences(caller: Given[Caller], links: Given[Links]) -> Response[dict[str, Any]]:
     """Version 0: nothing was saved yet."""
-    found = await links.ask(caller, "workspace", "GetPreferences", workspace_pb2.GetPreferencesRequest())
+    found = await links.ask(
+        caller, "workspace", "GetPreferences", workspace_pb2.GetPreferencesRequest()
+    )
     return _preferences(found)
 
 
-@put("/preferences", permission=P.PREFERENCES_WRITE, operation_id="putPreferences", tags=["You"],
-     summary="Save your screen's settings", request_max_body_size=PREFERENCES_LIMIT)
-async def put_preferences(data: JSONBody[dict[str, Any]], caller: Given[Caller], links: Given[Links]) -> Response[dict[str, Any]]:
+@put(
+    "/preferences",
+    permission=P.PREFERENCES_WRITE,
+    operation_id="putPreferences",
+    tags=["You"],
+    summary="Save your screen's settings",
+    request_max_body_size=PREFERENCES_LIMIT,
+)
+async def put_preferences(
+    data: JSONBody[dict[str, Any]], caller: Given[Caller], links: Given[Links]
+) -> Response[dict[str, Any]]:
     """`version` is the one you read; when it was changed meanwhile the answer is 409 API-111."""
     version = data.pop("version", None)
     if not isinstance(version, int) or isinstance(version, bool) or not 0 <= version < 2**31:
@@ -59,18 +83,34 @@ def _preferences(found: workspace_pb2.Preferences) -> Response[dict[str, Any]]:
     return Response({"version": found.version, **msgspec.json.decode(found.body)})
 
 
-@get("/watchlists", permission=P.WATCHLIST_WRITE, operation_id="listWatchlists", tags=["You"],
-     summary="Your watchlists")
+@get(
+    "/watchlists",
+    permission=P.WATCHLIST_WRITE,
+    operation_id="listWatchlists",
+    tags=["You"],
+    summary="Your watchlists",
+)
 async def list_watchlists(caller: Given[Caller], links: Given[Links]) -> shapes.WatchlistList:
     """The first look gives you the house's lists, yours from then on."""
-    found = await links.ask(caller, "workspace", "ListWatchlists", workspace_pb2.ListWatchlistsRequest())
+    found = await links.ask(
+        caller, "workspace", "ListWatchlists", workspace_pb2.ListWatchlistsRequest()
+    )
     return shapes.WatchlistList(items=[render.watchlist(w) for w in found.items])
 
 
-@post("/watchlists", permission=P.WATCHLIST_WRITE, is_command=True, operation_id="createWatchlist",
-      tags=["You"], summary="Make a watchlist")
+@post(
+    "/watchlists",
+    permission=P.WATCHLIST_WRITE,
+    is_command=True,
+    operation_id="createWatchlist",
+    tags=["You"],
+    summary="Make a watchlist",
+)
 async def create_watchlist(
-    data: JSONBody[shapes.CreateWatchlist], key: IdempotencyKey, caller: Given[Caller], links: Given[Links]
+    data: JSONBody[shapes.CreateWatchlist],
+    key: IdempotencyKey,
+    caller: Given[Caller],
+    links: Given[Links],
 ) -> shapes.Watchlist:
     """At most 50 lists of 200 instruments."""
     position = LAST if data.position is UNSET else data.position
@@ -81,22 +121,39 @@ async def create_watchlist(
     return render.watchlist(await links.tell(caller, "workspace", "PutWatchlist", request))
 
 
-@put("/watchlists/{watchlist_id:str}", permission=P.WATCHLIST_WRITE, operation_id="putWatchlist",
-     tags=["You"], summary="Change a watchlist")
+@put(
+    "/watchlists/{watchlist_id:str}",
+    permission=P.WATCHLIST_WRITE,
+    operation_id="putWatchlist",
+    tags=["You"],
+    summary="Change a watchlist",
+)
 async def put_watchlist(
-    watchlist_id: ListPath, data: JSONBody[shapes.ChangeWatchlist], caller: Given[Caller], links: Given[Links]
+    watchlist_id: ListPath,
+    data: JSONBody[shapes.ChangeWatchlist],
+    caller: Given[Caller],
+    links: Given[Links],
 ) -> shapes.Watchlist:
     """Replaces the whole list when `version` is still the newest."""
     asked = workspace_pb2.Watchlist(
-        watchlist_id=watchlist_id, name=data.name, instrument_ids=data.instrument_ids,
-        pinned=data.pinned, position=data.position, version=data.version,
+        watchlist_id=watchlist_id,
+        name=data.name,
+        instrument_ids=data.instrument_ids,
+        pinned=data.pinned,
+        position=data.position,
+        version=data.version,
     )
     request = workspace_pb2.PutWatchlistRequest(watchlist=asked)
     return render.watchlist(await links.tell(caller, "workspace", "PutWatchlist", request))
 
 
-@delete("/watchlists/{watchlist_id:str}", permission=P.WATCHLIST_WRITE, operation_id="deleteWatchlist",
-        tags=["You"], summary="Throw a watchlist away")
+@delete(
+    "/watchlists/{watchlist_id:str}",
+    permission=P.WATCHLIST_WRITE,
+    operation_id="deleteWatchlist",
+    tags=["You"],
+    summary="Throw a watchlist away",
+)
 async def delete_watchlist(
     watchlist_id: ListPath, caller: Given[Caller], links: Given[Links], version: Version = None
 ) -> None:
@@ -105,10 +162,16 @@ async def delete_watchlist(
     await links.tell(caller, "workspace", "DeleteWatchlist", request)
 
 
-@get("/notifications", permission=P.NOTIFICATION_READ, operation_id="listNotifications", tags=["You"],
-     summary="What you should know")
+@get(
+    "/notifications",
+    permission=P.NOTIFICATION_READ,
+    operation_id="listNotifications",
+    tags=["You"],
+    summary="What you should know",
+)
 async def list_notifications(
-    caller: Given[Caller], links: Given[Links],
+    caller: Given[Caller],
+    links: Given[Links],
     limit: Annotated[int, QueryParameter(name="limit", ge=1, le=200)] = 50,
 ) -> shapes.NotificationList:
     """Your own, newest first."""
@@ -117,9 +180,17 @@ async def list_notifications(
     return shapes.NotificationList(items=[render.notification(n) for n in found.items])
 
 
-@post("/notifications/read", permission=P.NOTIFICATION_READ, status_code=200,
-      operation_id="markNotificationsRead", tags=["You"], summary="I have read these")
-async def mark_read(data: JSONBody[shapes.MarkRead], caller: Given[Caller], links: Given[Links]) -> shapes.Marked:
+@post(
+    "/notifications/read",
+    permission=P.NOTIFICATION_READ,
+    status_code=200,
+    operation_id="markNotificationsRead",
+    tags=["You"],
+    summary="I have read these",
+)
+async def mark_read(
+    data: JSONBody[shapes.MarkRead], caller: Given[Caller], links: Given[Links]
+) -> shapes.Marked:
     """Ids that are not yours or read already do nothing."""
     request = notifications_pb2.MarkReadRequest(notification_ids=data.notification_ids)
     done = await links.tell(caller, "notifications", "MarkRead", request)
@@ -127,6 +198,13 @@ async def mark_read(data: JSONBody[shapes.MarkRead], caller: Given[Caller], link
 
 
 ROUTES = [
-    get_me, get_preferences, put_preferences, list_watchlists, create_watchlist, put_watchlist,
-    delete_watchlist, list_notifications, mark_read,
+    get_me,
+    get_preferences,
+    put_preferences,
+    list_watchlists,
+    create_watchlist,
+    put_watchlist,
+    delete_watchlist,
+    list_notifications,
+    mark_read,
 ]

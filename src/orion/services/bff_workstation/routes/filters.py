@@ -17,13 +17,17 @@ CURSOR = r"^[A-Za-z0-9_=.~-]{1,512}" + END
 
 
 def _text(name: str, pattern: str, about: str) -> Any:
-    return QueryParameter(name=name, pattern=pattern, max_length=512, description=about, required=False)
+    return QueryParameter(
+        name=name, pattern=pattern, max_length=512, description=about, required=False
+    )
 
 
 OneInstrument = Annotated[str, QueryParameter(name="instrumentId", pattern=NAME, max_length=32)]
 Instruments = Annotated[
     list[str] | None,
-    QueryParameter(name="instrumentId", max_items=200, description="Repeat for several", required=False),
+    QueryParameter(
+        name="instrumentId", max_items=200, description="Repeat for several", required=False
+    ),
 ]
 Lp = Annotated[str | None, _text("lpId", NAME, "The dealer that was dealt with")]
 Requester = Annotated[str | None, _text("requester", USER, "For example trader@alpha")]
@@ -39,7 +43,11 @@ To = Annotated[str | None, _text("to", ISO_TIME, "Older than this (ISO 8601, UTC
 Free = Annotated[
     str | None,
     QueryParameter(
-        name="q", min_length=1, max_length=80, pattern=r"^[^\x00-\x1f\x7f]+" + END, required=False,
+        name="q",
+        min_length=1,
+        max_length=80,
+        pattern=r"^[^\x00-\x1f\x7f]+" + END,
+        required=False,
         description="Free text over ids, instrument and requester",
     ),
 ]
@@ -78,30 +86,66 @@ def instruments_of(ids: list[str] | None) -> list[str]:
 
 
 def rfq_filter(
-    status: Statuses = None, instrument_id: Instruments = None, side: OneSide = None,
-    requester: Requester = None, since: From = None, until: To = None, q: Free = None,
-    lp_id: Lp = None, rfq_id: RfqId = None, correlation_id: Correlation = None,
-    desk: Desk = None, venue_id: Venue = None,
+    status: Statuses = None,
+    instrument_id: Instruments = None,
+    side: OneSide = None,
+    requester: Requester = None,
+    since: From = None,
+    until: To = None,
+    q: Free = None,
+    lp_id: Lp = None,
+    rfq_id: RfqId = None,
+    correlation_id: Correlation = None,
+    desk: Desk = None,
+    venue_id: Venue = None,
 ) -> rfq_pb2.RFQFilter:
     """The filter of the RFQ blotter."""
     return rfq_pb2.RFQFilter(
-        status=status or (), instrument_id=instruments_of(instrument_id),
-        side=SIDE_NUMBERS[side] if side else None, requester=requester, q=q, lp_id=lp_id,
-        rfq_id=rfq_id, correlation_id=correlation_id, desk=desk, venue_id=venue_id,
-        from_us=instant("from", since), to_us=instant("to", until),
+        status=status or (),
+        instrument_id=instruments_of(instrument_id),
+        side=SIDE_NUMBERS[side] if side else None,
+        requester=requester,
+        q=q,
+        lp_id=lp_id,
+        rfq_id=rfq_id,
+        correlation_id=correlation_id,
+        desk=desk,
+        venue_id=venue_id,
+        from_us=instant("from", since),
+        to_us=instant("to", until),
     )
 
 
 def trade_filter(
-    instrument_id: Instruments = None, side: OneSide = None, lp_id: Lp = None,
-    requester: Requester = None, since: From = None, until: To = None, q: Free = None,
-    rfq_id: RfqId = None, trade_id: TradeId = None, correlation_id: Correlation = None,
-    venue_id: Venue = None, currency: Currency = None, desk: Desk = None, settles: Settles = None,
+    instrument_id: Instruments = None,
+    side: OneSide = None,
+    lp_id: Lp = None,
+    requester: Requester = None,
+    since: From = None,
+    until: To = None,
+    q: Free = None,
+    rfq_id: RfqId = None,
+    trade_id: TradeId = None,
+    correlation_id: Correlation = None,
+    venue_id: Venue = None,
+    currency: Currency = None,
+    desk: Desk = None,
+    settles: Settles = None,
 ) -> trade_pb2.TradeFilter:
     """The filter of the trade blotter."""
     return trade_pb2.TradeFilter(
-        instrument_id=instruments_of(instrument_id), side=SIDE_NUMBERS[side] if side else None,
-        lp_id=lp_id, requester=requester, q=q, rfq_id=rfq_id, trade_id=trade_id,
-        correlation_id=correlation_id, venue_id=venue_id, currency=currency, desk=desk,
-        settlement_date=settles, from_us=instant("from", since), to_us=instant("to", until),
+        instrument_id=instruments_of(instrument_id),
+        side=SIDE_NUMBERS[side] if side else None,
+        lp_id=lp_id,
+        requester=requester,
+        q=q,
+        rfq_id=rfq_id,
+        trade_id=trade_id,
+        correlation_id=correlation_id,
+        venue_id=venue_id,
+        currency=currency,
+        desk=desk,
+        settlement_date=settles,
+        from_us=instant("from", since),
+        to_us=instant("to", until),
     )

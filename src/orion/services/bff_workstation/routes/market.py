@@ -19,19 +19,30 @@ from orion.wire.stubs import marketdata_pb2, reference_pb2, rfq_pb2
 Minutes = Annotated[int, QueryParameter(name="minutes", ge=1, le=1440, description="How far back")]
 
 
-@get("/instruments", permission=P.REFERENCE_READ, operation_id="listInstruments", tags=["Market"],
-     summary="Instruments that you may see")
+@get(
+    "/instruments",
+    permission=P.REFERENCE_READ,
+    operation_id="listInstruments",
+    tags=["Market"],
+    summary="Instruments that you may see",
+)
 async def list_instruments(caller: Given[Caller], links: Given[Links]) -> shapes.InstrumentList:
     """Those of your entitlements; others are not shown."""
     request = reference_pb2.ListInstrumentsRequest()
     found = await links.ask(caller, "reference", "ListInstruments", request)
     return shapes.InstrumentList(
-        items=[render.instrument(i) for i in found.instruments], as_of=render.time_of(found.as_of_us)
+        items=[render.instrument(i) for i in found.instruments],
+        as_of=render.time_of(found.as_of_us),
     )
 
 
-@get("/dealers", permission=P.DEALERS_READ, operation_id="listDealers", tags=["Market"],
-     summary="Dealers, and how they answered")
+@get(
+    "/dealers",
+    permission=P.DEALERS_READ,
+    operation_id="listDealers",
+    tags=["Market"],
+    summary="Dealers, and how they answered",
+)
 async def list_dealers(caller: Given[Caller], links: Given[Links]) -> shapes.DealerList:
     """Reference data of the dealers with the scorecard of your own tenant's RFQs."""
     known, scored = await asyncio.gather(
@@ -45,9 +56,16 @@ async def list_dealers(caller: Given[Caller], links: Given[Links]) -> shapes.Dea
     )
 
 
-@get("/market/snapshot", permission=P.MARKET_READ, operation_id="getSnapshot", tags=["Market"],
-     summary="Newest prices")
-async def get_snapshot(caller: Given[Caller], links: Given[Links], instrument_id: Instruments = None) -> shapes.TickList:
+@get(
+    "/market/snapshot",
+    permission=P.MARKET_READ,
+    operation_id="getSnapshot",
+    tags=["Market"],
+    summary="Newest prices",
+)
+async def get_snapshot(
+    caller: Given[Caller], links: Given[Links], instrument_id: Instruments = None
+) -> shapes.TickList:
     """Of the named instruments, or of all that you may see."""
     request = marketdata_pb2.SnapshotRequest(instrument_ids=instruments_of(instrument_id))
     found = await links.ask(caller, "marketdata_projection", "GetSnapshot", request)
@@ -56,8 +74,13 @@ async def get_snapshot(caller: Given[Caller], links: Given[Links], instrument_id
     )
 
 
-@get("/market/history", permission=P.MARKET_READ, operation_id="getHistory", tags=["Market"],
-     summary="Bars of five seconds")
+@get(
+    "/market/history",
+    permission=P.MARKET_READ,
+    operation_id="getHistory",
+    tags=["Market"],
+    summary="Bars of five seconds",
+)
 async def get_history(
     caller: Given[Caller], links: Given[Links], instrument_id: OneInstrument, minutes: Minutes = 30
 ) -> shapes.BarList:

@@ -16,31 +16,55 @@ from orion.services.bff_workstation.openapi import document
 from orion.services.bff_workstation.readiness import Readiness
 
 
-@get(["/healthz", "/api/v1/healthz"], permission=PUBLIC, operation_id=None, tags=["System"], summary="Alive")
+@get(
+    ["/healthz", "/api/v1/healthz"],
+    permission=PUBLIC,
+    operation_id=None,
+    tags=["System"],
+    summary="Alive",
+)
 async def healthz() -> shapes.Health:
     """This process answers."""
     return shapes.Health(status="ok")
 
 
-@get(["/readyz", "/api/v1/readyz"], permission=PUBLIC, operation_id=None, tags=["System"], summary="Ready")
+@get(
+    ["/readyz", "/api/v1/readyz"],
+    permission=PUBLIC,
+    operation_id=None,
+    tags=["System"],
+    summary="Ready",
+)
 async def readyz(readiness: Given[Readiness]) -> Response[shapes.Health]:
     """Every service answers, or 503 with the names of those that do not."""
     missing = await readiness.missing()
     if missing:
         body = shapes.Health(status="waiting", waiting_for=missing)
-        return Response(body, status_code=503, headers={"retry-after": "1", "cache-control": "no-store"})
+        return Response(
+            body, status_code=503, headers={"retry-after": "1", "cache-control": "no-store"}
+        )
     return Response(shapes.Health(status="ok"))
 
 
-@get("/api/v1/openapi.json", permission=PUBLIC, operation_id="getOpenApi", tags=["System"],
-     summary="This description")
+@get(
+    "/api/v1/openapi.json",
+    permission=PUBLIC,
+    operation_id="getOpenApi",
+    tags=["System"],
+    summary="This description",
+)
 async def openapi_json(request: Request[Any, Any, Any]) -> Response[dict[str, Any]]:
     """OpenAPI 3.1, generated from the types that the routes use."""
     return Response(document(request.app))
 
 
-@get("/api/v1/asyncapi.json", permission=PUBLIC, operation_id="getAsyncApi", tags=["System"],
-     summary="The stream's description")
+@get(
+    "/api/v1/asyncapi.json",
+    permission=PUBLIC,
+    operation_id="getAsyncApi",
+    tags=["System"],
+    summary="The stream's description",
+)
 async def asyncapi_json() -> Response[dict[str, Any]]:
     """AsyncAPI of the WebSocket at /api/v1/stream."""
     path = CONTRACTS / "asyncapi.json"
@@ -52,7 +76,9 @@ async def asyncapi_json() -> Response[dict[str, Any]]:
 @get("/metrics", permission=P.OPERATIONS_READ, include_in_schema=False, media_type=MediaType.TEXT)
 async def all_metrics(sources: Given[metrics.Sources]) -> Response[bytes]:
     """Prometheus metrics of all processes, each sample labelled with its process."""
-    return Response(await metrics.gathered(sources), media_type="text/plain; version=0.0.4; charset=utf-8")
+    return Response(
+        await metrics.gathered(sources), media_type="text/plain; version=0.0.4; charset=utf-8"
+    )
 
 
 ROUTES = [healthz, readyz, openapi_json, asyncapi_json, all_metrics]
