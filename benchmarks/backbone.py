@@ -1,7 +1,8 @@
-"""What does the backbone alone cost? Commands through an owner, events through a publisher and a projection, on a real PostgreSQL.
+"""What does the backbone alone cost? Commands through an owner, events through a publisher and a
+projection, on a real PostgreSQL.
 
-Run: .venv/bin/python -m benchmarks.backbone [--rate 2000] [--seconds 10]
-Open loop: commands come by a fixed schedule, latency counts from the intended instant. Prints µs of CPU per command.
+Run: .venv/bin/python -m benchmarks.backbone [--rate 2000] [--seconds 10] Open loop: commands come
+by a fixed schedule, latency counts from the intended instant. Prints µs of CPU per command.
 """
 
 from __future__ import annotations
@@ -94,7 +95,7 @@ async def open_loop(
             task.add_done_callback(tasks.discard)
             i += 1
         await asyncio.sleep(0.001)
-    while tasks:
+    while tasks:  # noqa: ASYNC110
         await asyncio.sleep(0.005)
     if refused:
         print(f"FAILED: refused {dict(refused)}")
@@ -103,7 +104,7 @@ async def open_loop(
 
 async def ready(*parts: object) -> None:
     """Waits until all own what they need."""
-    while any(p.ready() for p in parts):  # type: ignore[attr-defined]
+    while any(p.ready() for p in parts):  # type: ignore[attr-defined]  # noqa: ASYNC110
         await asyncio.sleep(0.01)
 
 
@@ -133,8 +134,10 @@ async def commands(
     note = " VOID: the generator was late" if lag > 3 else ""
     what = "with projection" if with_projection else "alone"
     print(
-        f"commands {what:16} {rate:6}/s: p50 {percentile(latencies, 0.5):.1f} p99 {percentile(latencies, 0.99):.1f}"
-        f" max {max(latencies) * 1000:.1f} ms, {cpu.per(len(latencies))}, schedule lag p99 {lag:.1f} ms{note}"
+        f"commands {what:16} {rate:6}/s: p50 {percentile(latencies, 0.5):.1f}"
+        f" p99 {percentile(latencies, 0.99):.1f}"
+        f" max {max(latencies) * 1000:.1f} ms, {cpu.per(len(latencies))},"
+        f" schedule lag p99 {lag:.1f} ms{note}"
     )
     await stop(tasks, bus, store)
 
@@ -183,7 +186,8 @@ async def main() -> None:
     options = arguments.parse_args()
     telemetry.configure("bench", "error")
     print(
-        f"{platform.platform()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} before the start"
+        f"{platform.platform()}, {os.cpu_count()} cores,"
+        f" load {os.getloadavg()[0]:.1f} before the start"
     )
     server = Server()
     server.initialise()

@@ -1,4 +1,6 @@
-"""Alembic's door: `alembic upgrade head --sql` prints the SQL; without --sql it runs as `orion migrate` does."""
+"""Alembic's door: `alembic upgrade head --sql` prints the SQL; without --sql it runs as `orion
+migrate` does.
+"""
 
 import asyncio
 

@@ -1,4 +1,5 @@
-"""A real PostgreSQL for tests: one server per session, one migrated template, one database per module.
+"""A real PostgreSQL for tests: one server per session, one migrated template, one database per
+module.
 
 @pytest.fixture(scope="module")
 async def db(postgres):                       # `postgres` is the session's server
@@ -83,7 +84,9 @@ class Server:
             self._reachable()
 
     def _reachable(self) -> None:
-        """A checkout under a private folder cannot be read by the dropped user: then its binaries are copied once."""
+        """A checkout under a private folder cannot be read by the dropped user: then its binaries
+        are copied once.
+        """
         probe = (
             subprocess.run(
                 [str(self.binaries / "postgres"), "--version"], capture_output=True, **self._user
@@ -135,7 +138,14 @@ class Server:
         options = [arg for k, v in SETTINGS.items() for arg in ("-c", f"{k}={v}")]
         with (self.root / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                [str(self.binaries / "postgres"), "-D", str(self.data), "-k", str(self.root), *options],
+                [
+                    str(self.binaries / "postgres"),
+                    "-D",
+                    str(self.data),
+                    "-k",
+                    str(self.root),
+                    *options,
+                ],
                 stdout=subprocess.DEVNULL,
                 stderr=log,
                 start_new_session=True,

@@ -1,6 +1,7 @@
 """What every bus must do: the test case that each adapter runs, and that Kafka joins unchanged.
 
-An adapter gives a fixture `place` with `bus`, `again()` (the pair another process would have) and a way to write (an owner, a publisher).
+An adapter gives a fixture `place` with `bus`, `again()` (the pair another process would have) and a
+way to write (an owner, a publisher).
 """
 
 from __future__ import annotations
@@ -26,7 +27,10 @@ async def writing(place: Place) -> AsyncIterator[Callable[..., Any]]:
 
     async def write(count: int, tenant: str = "alpha", notes: int = 0) -> None:
         await asyncio.gather(
-            *(owner.submit(tenant, entity(i % 50), Add(entity(i % 50), 1, notes)) for i in range(count))
+            *(
+                owner.submit(tenant, entity(i % 50), Add(entity(i % 50), 1, notes))
+                for i in range(count)
+            )
         )
 
     async with running(owner):
@@ -78,7 +82,9 @@ class BusCase:
                 assert len(batch) <= 37
                 found += batch
             assert [r.offset for r in found] == list(range(end))
-            assert all(r.part == part and r.topic == "toy.events" and r.tenant == "alpha" for r in found)
+            assert all(
+                r.part == part and r.topic == "toy.events" and r.tenant == "alpha" for r in found
+            )
             total += end
         assert total == 600
 

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 (statements of SQL keep their lines)
 """Fixtures of the machinery's tests."""
 
 from __future__ import annotations
@@ -111,7 +112,9 @@ async def until(condition: Callable[[], Any], seconds: float = 20) -> None:
 
 @asynccontextmanager
 async def running(*parts: Any) -> AsyncIterator[None]:
-    """Runs owners, publishers, consumers for the length of the block; what fails in them fails the test."""
+    """Runs owners, publishers, consumers for the length of the block; what fails in them fails the
+    test.
+    """
     tasks = [asyncio.create_task(p.run()) for p in parts]
     try:
         for part in parts:

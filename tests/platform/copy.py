@@ -1,7 +1,7 @@
 """A copy of the toy service in a process of its own, to be killed, stopped and continued.
 
-Speaks lines on stdin and stdout: `add ENTITY KEY` → `ok KEY TOTAL` or `err KEY TEXT`; `owns` → `owns N`.
-Run as: python -m tests.platform.copy DSN ADDRESS
+Speaks lines on stdin and stdout: `add ENTITY KEY` → `ok KEY TOTAL` or `err KEY TEXT`; `owns` →
+`owns N`. Run as: python -m tests.platform.copy DSN ADDRESS
 """
 
 from __future__ import annotations

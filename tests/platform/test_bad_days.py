@@ -1,4 +1,4 @@
-"""Bad days, for real: copies and PostgreSQL killed under load, a copy stopped until it is deposed."""
+"""Bad days, for real: copies and PostgreSQL killed under load, a copy stopped and deposed."""
 
 from __future__ import annotations
 
@@ -154,7 +154,9 @@ async def test_a_copy_that_was_stopped_and_deposed_writes_nothing(pg: Place) -> 
             await second.until_owns(0)
             first.signal(signal.SIGSTOP)
             for i in range(20):
-                first.tell(f"add {NAMES[i]} late{i}")  # it finds these when it wakes up, thinking it is the owner
+                first.tell(
+                    f"add {NAMES[i]} late{i}"
+                )  # it finds these when it wakes up, thinking it is the owner
             await second.until_owns(8)
             second.tell(f"add {NAMES[0]} after")
             async with asyncio.timeout(20):
@@ -186,9 +188,18 @@ async def test_postgres_killed_under_load_loses_and_doubles_nothing(fragile: Ser
     async with fragile.database("0001") as db:
         await prepare(db)
         ring = Ring()
-        store, bus = PostgresStore(db.writer, ring), PostgresBus(db.writer, ring=ring, topics=TOPICS)
+        store, bus = (
+            PostgresStore(db.writer, ring),
+            PostgresBus(db.writer, ring=ring, topics=TOPICS),
+        )
         owner = Owner(
-            ToyAggregate(), store, bus, SystemClock(), partitions=8, address="o", limits=Limits(timeout_s=60)
+            ToyAggregate(),
+            store,
+            bus,
+            SystemClock(),
+            partitions=8,
+            address="o",
+            limits=Limits(timeout_s=60),
         )
         seen: dict[str, list[int]] = defaultdict(list)
         acked: Counter[str] = Counter()

@@ -1,4 +1,6 @@
-"""The shared test case over the adapters that are here (each test once per adapter: see the `place` fixture)."""
+"""The shared test case over the adapters that are here (each test once per adapter: see the `place`
+fixture).
+"""
 
 from __future__ import annotations
 

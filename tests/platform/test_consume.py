@@ -1,4 +1,4 @@
-"""Consumers: exactly-once effects, retries, dead letters that park their entity, replay in order."""
+"""Consumers: exactly-once effects, retries, dead letters that park their entity, replay."""
 
 from __future__ import annotations
 
@@ -18,12 +18,18 @@ from tests.platform.conftest import Place, running, until
 from tests.platform.toy import TOPICS, entity
 
 QUICK = ConsumerLimits(
-    pace_ms=1, retries_s=(0.005, 0.01, 0.02), look_s=0.05, standby_s=0.05, dead_letters_per_tenant=1_000
+    pace_ms=1,
+    retries_s=(0.005, 0.01, 0.02),
+    look_s=0.05,
+    standby_s=0.05,
+    dead_letters_per_tenant=1_000,
 )
 
 
 class Effects:
-    """A handler whose effects count only when their transaction commits (memory: at once, as it never rolls back)."""
+    """A handler whose effects count only when their transaction commits (memory: at once, as it
+    never rolls back).
+    """
 
     def __init__(self) -> None:
         self.seen: list[Record] = []
@@ -105,7 +111,9 @@ async def test_two_copies_do_not_double(pg: Place) -> None:
         assert await sql.fetchval("select count(*) from toy.rm_notes") == 1_000
 
 
-async def test_an_invalid_record_is_a_dead_letter_at_once_and_parks_its_entity(place: Place) -> None:
+async def test_an_invalid_record_is_a_dead_letter_at_once_and_parks_its_entity(
+    place: Place,
+) -> None:
     effects = Effects()
     bad = entity(3)
     effects.invalid.add(bad)
@@ -140,7 +148,9 @@ async def test_an_invalid_record_is_a_dead_letter_at_once_and_parks_its_entity(p
             await write(50)
             await until(lambda: len(effects.seen) == 350)
     assert in_order(effects.seen)
-    shown = await deadletters.show_letter(place.store, "group", "toy.events", first.record.part, first.record.offset)
+    shown = await deadletters.show_letter(
+        place.store, "group", "toy.events", first.record.part, first.record.offset
+    )
     assert shown is not None and shown.status == "replayed"
     assert shown.record == first.record  # id, tenant, time and bytes as they were
 

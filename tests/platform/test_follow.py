@@ -1,4 +1,7 @@
-"""An owner that hears another service's topic: position and effect in one write, poison parked, replay through the same decisions."""
+# ruff: noqa: E501 (statements of SQL keep their lines)
+"""An owner that hears another service's topic: position and effect in one write, poison parked,
+replay through the same decisions.
+"""
 
 from __future__ import annotations
 
@@ -121,6 +124,8 @@ async def test_a_position_that_another_moved_is_taken_note_of(pg: Place) -> None
         await write(100)
         await applied(pg, 100, "hears")
         async with pg.store.effect("x", [], ()) as sql:
-            await sql.execute("update bus.ckpt set offs = offs - 2, done = done - 2 where consumer = 'hears' and part = 1")
+            await sql.execute(
+                "update bus.ckpt set offs = offs - 2, done = done - 2 where consumer = 'hears' and part = 1"
+            )
         await write(100)
         await applied(pg, 200, "hears")

@@ -107,7 +107,8 @@ async def test_a_reply_that_is_not_kept_is_decided_again(place: Place) -> None:
         assert await owner.submit("alpha", e, Ask(is_stored=True), key("s")) == {"total": 3}
         await owner.submit("alpha", e, Add(e, 3))
         assert await owner.submit("alpha", e, Ask(is_stored=True), key("s")) == {"total": 3}
-        owner.keys.clear()  # as after a restart: now only the inbox knows, even for an answer that would not be kept
+        # as after a restart: now only the inbox knows, even for an answer that would not be kept
+        owner.keys.clear()
         assert await owner.submit("alpha", e, Ask(), key("s")) == {"total": 3}
 
 
@@ -215,14 +216,13 @@ async def test_not_owner_says_who_is(place: Place) -> None:
     first = owner_of(place, "first", share=False)
     second = owner_of(place, "second", again=True, share=False)
     e = entity("x")
-    async with running(first):
-        async with running(second):
-            with pytest.raises(NotOwner) as refused:
-                await second.submit("alpha", e, Add(e))
-            assert refused.value.address == "first"
-            with pytest.raises(NotOwner):
-                await second.state("alpha", e)
-            await first.submit("alpha", e, Add(e))
+    async with running(first), running(second):
+        with pytest.raises(NotOwner) as refused:
+            await second.submit("alpha", e, Add(e))
+        assert refused.value.address == "first"
+        with pytest.raises(NotOwner):
+            await second.state("alpha", e)
+        await first.submit("alpha", e, Add(e))
 
 
 async def test_a_standby_takes_over_after_a_hand_over(place: Place) -> None:

@@ -1,4 +1,6 @@
-"""Properties of the owner over the memory store (the same Owner code): whatever fails and whenever, acknowledged means once."""
+"""Properties of the owner over the memory store (the same Owner code): whatever fails and whenever,
+acknowledged means once.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,6 @@ from orion.platform.store.memory import MemoryStore
 from orion.platform.store.port import Batch, DiskFull, OutcomeUnknown, Refused
 from orion.platform.transact import Key, Limits, Owner
 from tests.platform.toy import TOPICS, Add, Ask, End, Explode, ToyAggregate, entity
-
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -97,7 +98,12 @@ class Run:
 
     async def one(self, step: Step) -> None:
         name = entity(step.who)
-        commands = {"add": Add(name, 1, step.notes), "end": End(), "ask": Ask(), "explode": Explode()}
+        commands = {
+            "add": Add(name, 1, step.notes),
+            "end": End(),
+            "ask": Ask(),
+            "explode": Explode(),
+        }
         key = None
         if step.key is not None:
             key = Key("s", step.kind, f"{step.key}-{step.who}", bytes([step.notes]))
@@ -148,11 +154,19 @@ def sound(run: Run) -> None:
 def test_acknowledged_means_once_whatever_fails(plan: list[str], todo: list[Step]) -> None:
     run = asyncio.run(history(plan, todo))
     sound(run)
-    # Each acknowledged addition without a repeated key is an event of its own, and there are no others.
-    keyed = {(s.kind, s.key, s.who) for s, r in run.acked if s.key is not None and "total" in r and s.kind == "add"}
+    # Each acknowledged addition without a repeated key is an event of its own, and there are no
+    # others.
+    keyed = {
+        (s.kind, s.key, s.who)
+        for s, r in run.acked
+        if s.key is not None and "total" in r and s.kind == "add"
+    }
     free = sum(1 for s, r in run.acked if s.kind == "add" and s.key is None and "version" in r)
     added = sum(
-        x.record.type == "Added" for (t, _), lines in run.store.log.items() for x in lines if t == "toy.events"
+        x.record.type == "Added"
+        for (t, _), lines in run.store.log.items()
+        for x in lines
+        if t == "toy.events"
     )
     ended = {(s.kind, s.key, s.who) for s, r in run.acked if s.key is not None and "error" in r}
     assert added == free + len(keyed - ended)

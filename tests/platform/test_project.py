@@ -1,3 +1,4 @@
+# ruff: noqa: E501 (statements of SQL keep their lines)
 """Projections on PostgreSQL: folded row operations, rebuilt from the log, equal to the byte."""
 
 from __future__ import annotations
@@ -32,18 +33,22 @@ async def caught_up(pg: Place, records: int) -> None:
 
 
 def run(pg: Place, projection=None):
-    return projector(projection or Totals(), bus=pg.bus, store=pg.store, limits=LIMITS, specs=TOPICS)
+    return projector(
+        projection or Totals(), bus=pg.bus, store=pg.store, limits=LIMITS, specs=TOPICS
+    )
 
 
 async def test_a_read_model_says_what_the_log_says(pg: Place) -> None:
-    async with writing(pg) as write:
-        async with running(run(pg)):
-            await write(500, notes=1)
-            await write(100, "beta")
-            await caught_up(pg, 1_100)
+    async with writing(pg) as write, running(run(pg)):
+        await write(500, notes=1)
+        await write(100, "beta")
+        await caught_up(pg, 1_100)
     async with pg.store.effect("toy", [], ()) as sql:
         rows = await sql.fetch("select * from toy.rm_totals order by tenant, id")
-        assert {(r["tenant"], r["total"], r["events"]) for r in rows} == {("alpha", 10, 10), ("beta", 2, 2)}
+        assert {(r["tenant"], r["total"], r["events"]) for r in rows} == {
+            ("alpha", 10, 10),
+            ("beta", 2, 2),
+        }
         assert all(r["first_at"] <= r["last_at"] and r["doc"] is not None for r in rows)
         assert {r["amount"] for r in rows} == {Decimal("2.5"), Decimal("0.5")}
         assert await sql.fetchval("select sum(notes) from toy.rm_notes") == 500
@@ -52,11 +57,25 @@ async def test_a_read_model_says_what_the_log_says(pg: Place) -> None:
 async def test_operations_on_one_row_in_one_batch_mean_what_they_mean_in_a_row(pg: Place) -> None:
     key = {"tenant": "alpha", "id": "x"}
     operations = [
-        Upsert("rm_totals", key, values={"total": 1}, add={"events": 2}, once={"first_at": 5}, greatest={"last_at": 5}),
-        Upsert("rm_totals", key, values={"total": 2}, add={"events": 3}, once={"first_at": 9}, greatest={"last_at": 3}),
+        Upsert(
+            "rm_totals",
+            key,
+            values={"total": 1},
+            add={"events": 2},
+            once={"first_at": 5},
+            greatest={"last_at": 5},
+        ),
+        Upsert(
+            "rm_totals",
+            key,
+            values={"total": 2},
+            add={"events": 3},
+            once={"first_at": 9},
+            greatest={"last_at": 3},
+        ),
         Delete("rm_totals", key),
         Upsert("rm_totals", key, values={"total": 7}, once={"first_at": 8}),
-        Upsert("rm_totals", key, add={"total": 4}, values={"kind": "it's \\ \"q\""}),
+        Upsert("rm_totals", key, add={"total": 4}, values={"kind": 'it\'s \\ "q"'}),
         Upsert("rm_totals", {"tenant": "alpha", "id": "y"}, least={"first_at": 4}),
         Upsert("rm_totals", {"tenant": "alpha", "id": "y"}, least={"first_at": 2}),
     ]
@@ -89,7 +108,9 @@ async def test_a_rebuild_is_byte_identical_and_swaps_in_while_events_flow(pg: Pl
             assert same.is_equal and same.records == 800
 
             sql = await asyncpg.connect(pg.dsn)
-            await sql.execute("update toy.rm_totals set total = total + 1 where id = (select min(id) from toy.rm_totals)")
+            await sql.execute(
+                "update toy.rm_totals set total = total + 1 where id = (select min(id) from toy.rm_totals)"
+            )
             assert not (await compare(Totals(), pg.dsn, TOPICS)).is_equal
             assert not (await rebuild(Totals(), pg.dsn, TOPICS)).is_equal
             await write(200)
@@ -100,7 +121,9 @@ async def test_a_rebuild_is_byte_identical_and_swaps_in_while_events_flow(pg: Pl
                 "select indexname from pg_indexes where schemaname = 'toy' and tablename = 'rm_totals' order by 1"
             )
             assert [r[0] for r in indexes] == ["rm_totals_kind", "rm_totals_pkey"]
-            left = await sql.fetchval("select count(*) from pg_class where relname like '%\\_\\_shadow' or relname like '%\\_\\_old'")
+            left = await sql.fetchval(
+                "select count(*) from pg_class where relname like '%\\_\\_shadow' or relname like '%\\_\\_old'"
+            )
             assert left == 0
             protected = await sql.fetchrow(
                 "select relrowsecurity and relforcerowsecurity, (select count(*) from pg_policy where polrelid = c.oid)"
@@ -111,10 +134,9 @@ async def test_a_rebuild_is_byte_identical_and_swaps_in_while_events_flow(pg: Pl
 
 
 async def test_a_rebuild_refuses_a_log_that_lost_its_beginning(pg: Place) -> None:
-    async with writing(pg) as write:
-        async with running(run(pg)):
-            await write(100)
-            await caught_up(pg, 100)
+    async with writing(pg) as write, running(run(pg)):
+        await write(100)
+        await caught_up(pg, 100)
     sql = await asyncpg.connect(pg.dsn)
     await sql.execute("delete from bus.log where offs < 2")
     await sql.close()
@@ -128,15 +150,14 @@ async def test_a_bug_in_a_projection_is_a_letter_and_is_mended_by_replay(pg: Pla
     projection = Totals()
     projection.broken = entity(6)
     consumer = run(pg, projection)
-    async with writing(pg) as write:
-        async with running(consumer):
-            await write(150)
-            await caught_up(pg, 150)
-            assert len(await deadletters.list_letters(pg.store, consumer="rm_totals")) == 3
-            assert (await compare(Totals(), pg.dsn, TOPICS)).is_equal
-            projection.broken = ""
-            await deadletters.replay_letters(pg.store, consumer="rm_totals")
-            await until(lambda: not consumer._parked.get(int(entity(6)[:4], 16) % 8))
-            assert await deadletters.list_letters(pg.store, consumer="rm_totals") == []
-            result = await compare(Totals(), pg.dsn, TOPICS)
-            assert result.is_equal and result.records == 150
+    async with writing(pg) as write, running(consumer):
+        await write(150)
+        await caught_up(pg, 150)
+        assert len(await deadletters.list_letters(pg.store, consumer="rm_totals")) == 3
+        assert (await compare(Totals(), pg.dsn, TOPICS)).is_equal
+        projection.broken = ""
+        await deadletters.replay_letters(pg.store, consumer="rm_totals")
+        await until(lambda: not consumer._parked.get(int(entity(6)[:4], 16) % 8))
+        assert await deadletters.list_letters(pg.store, consumer="rm_totals") == []
+        result = await compare(Totals(), pg.dsn, TOPICS)
+        assert result.is_equal and result.records == 150

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 (statements of SQL keep their lines)
 """Each invariant holds on a system that worked, and each planted bug is found."""
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from orion.platform.verify import verify
 from tests.platform.conftest import Place, running
 from tests.platform.test_project import caught_up, run
 from tests.platform.test_publish import fact, publisher
-from tests.platform.toy import TOPICS, Add, End, ToyAggregate, Totals, entity
+from tests.platform.toy import TOPICS, Add, End, Totals, ToyAggregate, entity
 
 SPECS = TOPICS
 
@@ -103,7 +104,9 @@ async def test_partitions_go_when_their_time_is_over_and_nobody_needs_them(pg: P
     held = await retention.sweep()
     today = await sql.fetchval("select 'log_' || to_char(now() at time zone 'UTC', 'YYYYMMDD')")
     assert held.held == [today]
-    assert today not in held.dropped and held.dropped  # empty ones, and the ticks nobody keeps a position in
+    assert (
+        today not in held.dropped and held.dropped
+    )  # empty ones, and the ticks nobody keeps a position in
     assert await sql.fetchval("select count(*) from bus.log") == 91
     await sql.execute("update bus.ckpt set offs = offs + 1 where topic = 'toy.events' and part = 1")
     assert today in (await retention.sweep()).dropped

@@ -1,8 +1,10 @@
-"""Consumers: at-least-once in, exactly-once effect. The effect and the log position are one transaction.
+"""Consumers: at-least-once in, exactly-once effect. The effect and the log position are one
+transaction.
 
-Up to 500 records or 20 ms go into one effect, over all partitions of the group. What fails is tried alone: an invalid record goes to the
-dead letters at once, any other failure is retried with growing pauses first, while the other partitions go on. A dead letter parks its
-entity: later records of it follow it there, and a replay brings them back in order through the same handler.
+Up to 500 records or 20 ms go into one effect, over all partitions of the group. What fails is tried
+alone: an invalid record goes to the dead letters at once, any other failure is retried with growing
+pauses first, while the other partitions go on. A dead letter parks its entity: later records of it
+follow it there, and a replay brings them back in order through the same handler.
 """
 
 from __future__ import annotations
@@ -68,7 +70,9 @@ class _Trouble:
 
 @dataclass
 class Consumer:
-    """One group over its topics. `run` works until cancelled; several copies may run, only one makes progress."""
+    """One group over its topics. `run` works until cancelled; several copies may run, only one
+    makes progress.
+    """
 
     group: str
     service: str
@@ -277,7 +281,9 @@ class Consumer:
             telemetry.log.error("consumer.stopped", group=self.group, reason=self.stopped)
 
     async def _replay(self, letters: Sequence[DeadLetter]) -> None:
-        """In log order per entity, each in a transaction of its own; an entity whose letter fails again stays parked."""
+        """In log order per entity, each in a transaction of its own; an entity whose letter fails
+        again stays parked.
+        """
         stuck: set[tuple[str, str, str]] = set()
         for letter in letters:
             record = letter.record
@@ -343,7 +349,9 @@ async def consume(
     version: str = "1",
     limits: ConsumerLimits | None = None,
 ) -> None:
-    """Consumes until cancelled: `handle(records, sql)` writes in the transaction that also moves the positions."""
+    """Consumes until cancelled: `handle(records, sql)` writes in the transaction that also moves
+    the positions.
+    """
     await Consumer(
         group, service, topics, handle, bus, store, version, limits or ConsumerLimits()
     ).run()

@@ -1,4 +1,4 @@
-"""Dead letters for operators: list, show, ask for a replay. The consumer itself replays, in order."""
+"""Dead letters for operators: list, show, ask for a replay. The consumer replays, in order."""
 
 from __future__ import annotations
 
@@ -38,7 +38,9 @@ async def replay_letters(
     tenant: str | None = None,
     entity: str | None = None,
 ) -> Sequence[DeadLetter]:
-    """Asks the consumer to process these letters again, whole entities at a time. Returns what was asked for. Idempotent."""
+    """Asks the consumer to process these letters again, whole entities at a time. Returns what was
+    asked for. Idempotent.
+    """
     letters = [
         x
         for x in await store.letters(

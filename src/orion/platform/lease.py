@@ -1,7 +1,8 @@
-"""Tenure: which partitions this copy of a service owns. Acquires, renews, shares with other copies, hands over, loses.
+"""Tenure: which partitions this copy of a service owns. Acquires, renews, shares with other copies,
+hands over, loses.
 
-The lease row says who may write; the epoch, checked in every write, proves it. A tenure that is wrong about itself for a moment does no
-harm: its writes are fenced.
+The lease row says who may write; the epoch, checked in every write, proves it. A tenure that is
+wrong about itself for a moment does no harm: its writes are fenced.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ RENEW_MS = 500
 
 @dataclass(slots=True)
 class Part:
-    """A partition this copy owns: its heads by topic, and when the lease was last proven (ticks)."""
+    """A partition this copy owns: its heads by topic, and when the lease was proven (ticks)."""
 
     number: int
     heads: dict[str, Head]
@@ -35,8 +36,8 @@ class Part:
 
 @dataclass
 class Tenure:
-    """The lease keeping of one service in one process. `took` is awaited before a partition is used, `lost` is called when it is gone,
-    `drain` is awaited before one is handed over.
+    """The lease keeping of one service in one process. `took` is awaited before a partition is
+    used, `lost` is called when it is gone, `drain` is awaited before one is handed over.
     """
 
     service: str
@@ -76,7 +77,8 @@ class Tenure:
                 await asyncio.wait_for(self.leave(), 3)
 
     async def _repeat(self, step: Callable[[], Awaitable[None]]) -> None:
-        # Two rhythms: taking a partition loads it, which must not keep the other leases from being renewed.
+        # Two rhythms: taking a partition loads it, which must not keep the other leases from being
+        # renewed.
         while True:
             try:
                 await step()
@@ -114,7 +116,8 @@ class Tenure:
                 part.proven = asked
 
     async def _take(self, wanted: int) -> None:
-        # A copy that died is not alive any more, so its share is wanted by the others at the next round.
+        # A copy that died is not alive any more, so its share is wanted by the others at the next
+        # round.
         for holder in await self.store.holders(self.topics[0]):
             if holder.part in self.parts:
                 continue
@@ -182,8 +185,8 @@ class Tenure:
         await self.store.announce(self.service, self.instance, self.address, 0)
 
     async def reprove(self, numbers: Sequence[int]) -> dict[tuple[str, int], int]:
-        """After a lost connection: raises the own epoch until the store answers. Returns `next` by head; raises Fenced where a
-        partition is no longer ours (it is deposed then).
+        """After a lost connection: raises the own epoch until the store answers. Returns `next` by
+        head; raises Fenced where a partition is no longer ours (it is deposed then).
         """
         while True:
             asked = self.clock.ticks()

@@ -1,4 +1,5 @@
-"""Projections: pure event → row operations, written with the checkpoint in one transaction, rebuildable into a shadow and compared.
+"""Projections: pure event → row operations, written with the checkpoint in one transaction,
+rebuildable into a shadow and compared.
 
 This file holds the agreement that services write against.
 """
@@ -14,10 +15,11 @@ from orion.platform.bus.port import Record
 
 @dataclass(frozen=True, slots=True)
 class Upsert:
-    """Inserts the row or changes these columns of it. `key` must hold tenant and the rest of the primary key.
+    """Inserts the row or changes these columns of it. `key` must hold tenant and the rest of the
+    primary key.
 
-    `add` increments (commutes: topics have no order among each other); `values` overwrite; `once` is set only on insert;
-    `least`/`greatest` keep the smaller or larger of old and new.
+    `add` increments (commutes: topics have no order among each other); `values` overwrite; `once`
+    is set only on insert; `least`/`greatest` keep the smaller or larger of old and new.
     """
 
     table: str
@@ -52,7 +54,9 @@ class Projection(Protocol):
 
 
 def project(projection: Projection, *, bus: Any, store: Any, version: str = "1") -> Any:
-    """The consumer that keeps this read model (orion.platform.consume.Consumer): await its `run`, ask its `ready`."""
+    """The consumer that keeps this read model (orion.platform.consume.Consumer): await its `run`,
+    ask its `ready`.
+    """
     from orion.platform.project_run import projector  # it imports the words above
 
     return projector(projection, bus=bus, store=store, version=version)

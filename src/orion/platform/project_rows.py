@@ -1,6 +1,7 @@
 """Row operations of a batch, folded so that a row is touched once per statement, as set-based SQL.
 
-Every statement takes one parameter: the rows as JSON, which PostgreSQL reads by the table's own column types.
+Every statement takes one parameter: the rows as JSON, which PostgreSQL reads by the table's own
+column types.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ class _Pending:
     row: dict[str, Any] = field(default_factory=dict)
 
     def takes(self, operation: Upsert) -> bool:
-        """Whether the operation can be folded in: each column keeps its mode, and is comparable here as it is there."""
+        """Whether the operation can be folded in: each column keeps its mode, and is comparable
+        here as it is there.
+        """
         if self.is_delete:
             return False
         for mode in MODES:

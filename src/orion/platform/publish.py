@@ -1,7 +1,9 @@
-"""The publisher of a topic whose events have no aggregate behind them (ticks, market status, sessions, reference data).
+"""The publisher of a topic whose events have no aggregate behind them (ticks, market status,
+sessions, reference data).
 
-Fenced, numbered and batched like an owner's writes. It counts each entity's sequence; what it has accepted it writes, in order, or it
-stops being the owner: so the log has no gap and an entity's sequence has none either.
+Fenced, numbered and batched like an owner's writes. It counts each entity's sequence; what it has
+accepted it writes, in order, or it stops being the owner: so the log has no gap and an entity's
+sequence has none either.
 """
 
 from __future__ import annotations
@@ -11,7 +13,6 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-
 
 from orion.platform import telemetry
 from orion.platform.bus.port import Bus, Record, partition_of
@@ -106,14 +107,18 @@ class Publisher:
         return self._last.get((tenant, entity), 0) + 1
 
     def offer(self, tenant: str, entity: str, *facts: Fact) -> bool:
-        """Accepts facts without waiting until they are durable. False (and nothing taken) when too many wait. Raises NotOwner."""
+        """Accepts facts without waiting until they are durable. False (and nothing taken) when too
+        many wait. Raises NotOwner.
+        """
         if len(self._waiting) + len(facts) > self._limits.waiting:
             return False
         self._accept(tenant, entity, facts, None)
         return True
 
     async def publish(self, tenant: str, entity: str, *facts: Fact) -> None:
-        """Returns when the facts are durable. Raises NotOwner, and SYS-902 when that takes too long (they may still come)."""
+        """Returns when the facts are durable. Raises NotOwner, and SYS-902 when that takes too long
+        (they may still come).
+        """
         loop = asyncio.get_running_loop()
         done: asyncio.Future[None] = loop.create_future()
         self._accept(tenant, entity, facts, done)
@@ -130,7 +135,7 @@ class Publisher:
 
     async def flush(self) -> None:
         """Waits until everything accepted so far is durable (or given up). For ends and tests."""
-        while self._waiting or self._flying:
+        while self._waiting or self._flying:  # noqa: ASYNC110
             await asyncio.sleep(0.001)
 
     def on_commit(self, callback: Callable[[Sequence[Record]], None]) -> None:

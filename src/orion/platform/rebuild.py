@@ -1,3 +1,4 @@
+# ruff: noqa: E501 (statements of SQL keep their lines)
 """Rebuilding read models: from the log into shadow tables, compared or swapped in without downtime.
 
 Works as orion_owner, on connections of its own.
@@ -25,12 +26,16 @@ SHADOW = "__shadow"
 
 
 class LogIncomplete(Exception):
-    """The log no longer begins at its first record: a rebuild would lose what only the read model still has."""
+    """The log no longer begins at its first record: a rebuild would lose what only the read model
+    still has.
+    """
 
 
 @dataclass(frozen=True)
 class Rebuilt:
-    """What a rebuild did: how many records it read, and the checksums of the live tables and of the rebuilt ones."""
+    """What a rebuild did: how many records it read, and the checksums of the live tables and of the
+    rebuilt ones.
+    """
 
     name: str
     records: int
@@ -44,7 +49,9 @@ class Rebuilt:
 
 
 async def checksum(sql: Any, projection: Projection, suffix: str = "") -> str:
-    """A digest of the contents of all tables of a read model; the same rows give the same digest, in whatever order they lie."""
+    """A digest of the contents of all tables of a read model; the same rows give the same digest,
+    in whatever order they lie.
+    """
     digest = hashlib.blake2b(digest_size=16)
     for table in sorted(projection.tables):
         name = f"{quoted(projection.service)}.{quoted(table + suffix)}"
@@ -74,7 +81,9 @@ class Rebuilder:
         return await self._run(swap=False)
 
     async def swap(self) -> Rebuilt:
-        """Rebuilds and puts the result in the live tables' place. Readers notice nothing, the consumer waits a moment."""
+        """Rebuilds and puts the result in the live tables' place. Readers notice nothing, the
+        consumer waits a moment.
+        """
         return await self._run(swap=True)
 
     @asynccontextmanager
@@ -95,7 +104,8 @@ class Rebuilder:
             await self._make_shadows(sql)
             try:
                 positions: dict[tuple[str, int], int] = {}
-                # The bulk while the consumer goes on; what is left then is little and is done while it waits.
+                # The bulk while the consumer goes on; what is left then is little and is done while
+                # it waits.
                 await self._catch_up(sql, positions, await self._live(sql))
                 async with sql.transaction():
                     await sql.execute(

@@ -1,6 +1,9 @@
-"""Keeps the log in partitions: made two days ahead, removed when their time is over and every consumer has passed them.
+# ruff: noqa: E501 (statements of SQL keep their lines)
+"""Keeps the log in partitions: made two days ahead, removed when their time is over and every
+consumer has passed them.
 
-Works as orion_owner. A partition that a consumer still needs stays, with an alert; so does one beyond the cap.
+Works as orion_owner. A partition that a consumer still needs stays, with an alert; so does one
+beyond the cap.
 """
 
 from __future__ import annotations
@@ -110,7 +113,8 @@ class Retention:
         return [r[0] for r in rows]
 
     async def _drop(self, sql: Any, tree: str, partition: Any) -> None:
-        # CONCURRENTLY, so that neither readers nor the writer wait; one that was interrupted is finished first.
+        # CONCURRENTLY, so that neither readers nor the writer wait; one that was interrupted is
+        # finished first.
         # What is kept is noted first: a log that begins later than that has lost something.
         if not partition["pending"]:
             await sql.execute(

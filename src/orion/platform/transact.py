@@ -1,6 +1,8 @@
-"""The owner: decide on live state, then state + events + idempotency key (+ checkpoint) in one grouped, fenced transaction.
+"""The owner: decide on live state, then state + events + idempotency key (+ checkpoint) in one
+grouped, fenced transaction.
 
-The door to it; transact_words.py holds the agreement that services write against, transact_owner.py the owner itself.
+The door to it; transact_words.py holds the agreement that services write against, transact_owner.py
+the owner itself.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Folding: many commands over an overlay of memory become one batch: one row per entity, one event each, gap-free offsets.
+"""Folding: many commands over an overlay of memory become one batch: one row per entity, one event
+each, gap-free offsets.
 
 Nothing here touches memory itself; what was folded is merged after the commit, or dropped.
 """
@@ -85,7 +86,7 @@ class _Changed:
 
 
 class Fold:
-    """One batch in the making. `outcomes` holds a Decided, or an exception, for each item in order."""
+    """One batch in the making. `outcomes`: a Decided, or an exception, for each item in order."""
 
     def __init__(
         self,
@@ -133,7 +134,9 @@ class Fold:
             self.outcomes.append((item, error))
 
     def _hear(self, item: Item) -> Any:
-        """Takes note of the position of a record of another topic; None when there is nothing to decide."""
+        """Takes note of the position of a record of another topic; None when there is nothing to
+        decide.
+        """
         record = item.record
         assert record is not None
         key = (item.group, record.topic, record.part)

@@ -1,4 +1,6 @@
-"""What an owner hears from other services' topics: the position moves in the same write as what the record caused."""
+"""What an owner hears from other services' topics: the position moves in the same write as what the
+record caused.
+"""
 
 from __future__ import annotations
 
@@ -157,7 +159,9 @@ class Hearing:
             await asyncio.sleep(0.25)
 
     async def _replay(self, follow: Follow, number: int) -> None:
-        """Letters that an operator asked for again: in order, as commands of their own, through the same decisions."""
+        """Letters that an operator asked for again: in order, as commands of their own, through the
+        same decisions.
+        """
         owner = self._owner
         letters = [
             x

@@ -1,4 +1,6 @@
-"""The owner of a service's partitions: one writer task, live state in memory, everything durable in grouped, fenced writes."""
+"""The owner of a service's partitions: one writer task, live state in memory, everything durable in
+grouped, fenced writes.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +50,9 @@ class Limits:
 
 
 class Owner(Generic[S]):
-    """Owns what partitions of the service it can get, decides their commands, and writes. `run` must be running."""
+    """Owns what partitions of the service it can get, decides their commands, and writes. `run`
+    must be running.
+    """
 
     def __init__(
         self,
@@ -129,7 +133,8 @@ class Owner(Generic[S]):
         *,
         timeout_s: float | None = None,
     ) -> Any:
-        """Decides the command and returns the aggregate's reply when it is durable. Idempotent with a key.
+        """Decides the command and returns the aggregate's reply when it is durable. Idempotent with
+        a key.
 
         Raises NotOwner, and Coded: API-102, API-103, SYS-900, SYS-902, SYS-903, SYS-904.
         """
@@ -159,7 +164,9 @@ class Owner(Generic[S]):
         return reply
 
     async def state(self, tenant: str, entity: str) -> S | None:
-        """What is committed: read your write. Raises NotOwner when this copy cannot know, Unavailable."""
+        """What is committed: read your write. Raises NotOwner when this copy cannot know,
+        Unavailable.
+        """
         part = partition_of(entity, self.partitions)
         if part not in self.open or not self.tenure.is_proven(part):
             raise NotOwner(self.aggregate.service, part, self.tenure.elsewhere.get(part) or None)
@@ -175,16 +182,22 @@ class Owner(Generic[S]):
             yield tenant, entity, cell.state
 
     def on_commit(self, callback: Callable[[Commit[S]], None]) -> Callable[[], None]:
-        """Calls back after each write, in order. It must be quick and must not raise. Returns the way to stop it."""
+        """Calls back after each write, in order. It must be quick and must not raise. Returns the
+        way to stop it.
+        """
         self.callbacks.append(callback)
         return lambda: self.callbacks.remove(callback)
 
     def follow(self, topic: str, group: str, to_command: Callable[[Record], Any]) -> None:
-        """Hears another service's topic; its position is written with what it caused. Call before `run`."""
+        """Hears another service's topic; its position is written with what it caused. Call before
+        `run`.
+        """
         self.hearing.follow(Follow(topic, group, to_command))
 
     def ready(self) -> str | None:
-        """None when the first look around is over and every partition is owned by somebody; else the reason."""
+        """None when the first look around is over and every partition is owned by somebody; else
+        the reason.
+        """
         if not self.tenure.settled.is_set():
             return f"{self.aggregate.service}: partitions are being taken"
         nobody = [
@@ -212,7 +225,9 @@ class Owner(Generic[S]):
         self.arm(tenant, entity, cell)
 
     def arm(self, tenant: str, entity: str, cell: Cell) -> None:
-        """Sets the timer of a deadline. Late or doubled timers do no harm: they are checked when they ring."""
+        """Sets the timer of a deadline. Late or doubled timers do no harm: they are checked when
+        they ring.
+        """
         if cell.deadline is not None and cell.live:
             heapq.heappush(self._timers, (cell.deadline, tenant, entity))
             self._tick.set()
@@ -374,13 +389,17 @@ class Owner(Generic[S]):
             self.work.set()
 
     def _ring_again(self, item: Item) -> None:
-        """A deadline that still stands after its command (a full disk, a bug) rings again, but not in a hot loop."""
+        """A deadline that still stands after its command (a full disk, a bug) rings again, but not
+        in a hot loop.
+        """
         cell = self.memory.live.get((item.tenant, item.entity))
         if cell is not None and cell.deadline == item.due:
             asyncio.get_running_loop().call_later(0.5, self.arm, item.tenant, item.entity, cell)
 
     async def _sweep(self) -> None:
-        """Nobody waits for ever: what is overdue is answered SYS-902 (and, if still queued, never decided)."""
+        """Nobody waits for ever: what is overdue is answered SYS-902 (and, if still queued, never
+        decided).
+        """
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(0.1)
@@ -405,5 +424,5 @@ class Owner(Generic[S]):
             await asyncio.sleep(60)
             before = self.clock.now() - self.limits.inbox_days * 86_400_000_000
             with suppress(Unavailable):
-                while await self.store.prune_inbox(self.aggregate.service, before) >= 1_000:
+                while await self.store.prune_inbox(self.aggregate.service, before) >= 1_000:  # noqa: ASYNC110
                     await asyncio.sleep(0.05)

@@ -1,4 +1,6 @@
-"""Commands that wait for the writer: one lane per tenant, taken in turn, so that no tenant can starve another."""
+"""Commands that wait for the writer: one lane per tenant, taken in turn, so that no tenant can
+starve another.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ from orion.platform.transact_words import Key
 
 @dataclass(eq=False, slots=True)
 class Item:
-    """A command on its way: from a caller (`answer`), from time (`due`), or from another topic (`record` heard by `group`)."""
+    """A command on its way: from a caller (`answer`), from time (`due`), or from another topic
+    (`record` heard by `group`).
+    """
 
     tenant: str
     entity: str

@@ -1,11 +1,12 @@
-"""The agreement that services write against: a service supplies an `Aggregate`; the platform knows bytes and rows.
+"""The agreement that services write against: a service supplies an `Aggregate`; the platform knows
+bytes and rows.
 
 Imported through orion.platform.transact.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -16,7 +17,9 @@ S = TypeVar("S")
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """The idempotency key of a command. Same key and hash: the stored reply. Same key, other hash: API-102."""
+    """The idempotency key of a command. Same key and hash: the stored reply. Same key, other hash:
+    API-102.
+    """
 
     subject: str
     operation: str  # "POST /api/v1/rfqs" or "accept <rfqId>"
@@ -48,13 +51,16 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class Decided(Generic[S]):
-    """The outcome of a decision. `state` None: nothing changes. A refusal has a reply and usually no facts."""
+    """The outcome of a decision. `state` None: nothing changes. A refusal has a reply and usually
+    no facts.
+    """
 
     state: S | None
     facts: tuple[Fact, ...] = ()
     reply: Any = None  # handed to the caller after the commit
     stored: bytes | None = (
-        None  # the reply as kept under the key; None: this outcome is not stored (retry decides again)
+        # the reply as kept under the key; None: this outcome is not stored (retry decides again)
+        None
     )
 
 
@@ -72,14 +78,18 @@ class Snapshot:
 
 
 class Aggregate(Protocol[S]):
-    """What a service gives the owner. All methods are pure and quick (no await): they run on the hot path."""
+    """What a service gives the owner. All methods are pure and quick (no await): they run on the
+    hot path.
+    """
 
     service: str  # also the PostgreSQL schema
     topics: tuple[str, ...]  # topics it writes, each with the same number of partitions
     schema: int
 
     def decide(self, state: S | None, command: Any, context: Context) -> Decided[S]:
-        """Decides. Never raises for a refusal. The same command on a state that has seen it gives no new facts."""
+        """Decides. Never raises for a refusal. The same command on a state that has seen it gives
+        no new facts.
+        """
         ...
 
     def dump(self, state: S) -> Snapshot: ...
@@ -97,13 +107,17 @@ class Aggregate(Protocol[S]):
         ...
 
     def warm(self, part: int, records: Any) -> None:
-        """Called once per partition it acquires, before any command, with the last minutes of its own records (rate windows live there)."""
+        """Called once per partition it acquires, before any command, with the last minutes of its
+        own records (rate windows live there).
+        """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Commit(Generic[S]):
-    """What one write made true: the new states (tenant, entity, state) and its records, in log order."""
+    """What one write made true: the new states (tenant, entity, state) and its records, in log
+    order.
+    """
 
     states: tuple[tuple[str, str, S], ...]
     records: tuple[Record, ...]
@@ -111,10 +125,11 @@ class Commit(Generic[S]):
 
 @dataclass(frozen=True, slots=True)
 class Follow:
-    """Another service's topic that an owner hears. Partition n of it belongs to partition n of the owner.
+    """Another service's topic that an owner hears. Partition n of it belongs to partition n of the
+    owner.
 
-    `to_command` is pure: a record gives (entity, command), or None when it is of no concern. It raises InvalidMessage for a record
-    that can never be understood.
+    `to_command` is pure: a record gives (entity, command), or None when it is of no concern. It
+    raises InvalidMessage for a record that can never be understood.
     """
 
     topic: str

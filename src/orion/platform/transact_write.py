@@ -1,4 +1,6 @@
-"""The writer: takes waiting commands, folds, writes, and knows what to do about every way in which a write can fail."""
+"""The writer: takes waiting commands, folds, writes, and knows what to do about every way in which
+a write can fail.
+"""
 
 from __future__ import annotations
 
@@ -120,7 +122,9 @@ class Writing:
         self._owner.hearing.again(items)
 
     async def _one_by_one(self, items: Sequence[Item], error: Exception) -> None:
-        """A poison command never stops an owner: the one that fails alone is the one that is refused."""
+        """A poison command never stops an owner: the one that fails alone is the one that is
+        refused.
+        """
         owner = self._owner
         if len(items) > 1:
             for item in items:
@@ -143,7 +147,8 @@ class Writing:
                 case KeyKnown():
                     return await self._replay_known(items)
                 case StateMoved():
-                    # Memory was wrong about its own rows: a bug or a hand at the table. Load the partition's truth again.
+                    # Memory was wrong about its own rows: a bug or a hand at the table. Load the
+                    # partition's truth again.
                     telemetry.log.error("owner.state_moved", service=owner.aggregate.service)
                     names = [n for n, c in fold.changed.items() if c.start]
                     for name in names:
@@ -178,7 +183,9 @@ class Writing:
         return rest
 
     async def _committed(self, fold: Fold) -> bool:
-        """After a lost connection: the own epoch is raised first, then the heads tell whether the batch is in the log."""
+        """After a lost connection: the own epoch is raised first, then the heads tell whether the
+        batch is in the log.
+        """
         owner = self._owner
         try:
             found = await owner.tenure.reprove(sorted(fold.at))

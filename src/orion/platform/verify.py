@@ -1,7 +1,9 @@
-"""Checks on a quiet system that what must hold does hold: offsets, sequences, state, replies, consumers, read models.
+# ruff: noqa: E501 (statements of SQL keep their lines)
+"""Checks on a quiet system that what must hold does hold: offsets, sequences, state, replies,
+consumers, read models.
 
-Works as orion_owner and changes nothing (read models are rebuilt beside the live ones). Each check says what it counted: a green
-report over nothing is not green.
+Works as orion_owner and changes nothing (read models are rebuilt beside the live ones). Each check
+says what it counted: a green report over nothing is not green.
 """
 
 from __future__ import annotations
@@ -183,7 +185,9 @@ class Verifier:
         return check
 
     async def state(self, sql: Any, service: str) -> Check:
-        """A state's revision is the number of its facts; no state without facts, no facts without state."""
+        """A state's revision is the number of its facts; no state without facts, no facts without
+        state.
+        """
         check = Check(f"{service} state")
         topics = [t.key for t in self._specs.values() if t.owner == service]
         check.counted = await sql.fetchval(f"select count(*) from {service}.state")  # noqa: S608
@@ -232,7 +236,9 @@ class Verifier:
         return check
 
     async def consumers(self, sql: Any) -> Check:
-        """Positions lie within the log, and passed as many records as they say: consumed = applied + dead-lettered."""
+        """Positions lie within the log, and passed as many records as they say: consumed = applied
+        + dead-lettered.
+        """
         check = Check("consumers")
         rows = await sql.fetch(
             "select k.*, h.next from bus.ckpt k left join bus.head h using (topic, part)"

@@ -1,4 +1,6 @@
-"""Tailing and waiting over `read` and a ring: the same for every adapter whose log can be read by offset."""
+"""Tailing and waiting over `read` and a ring: the same for every adapter whose log can be read by
+offset.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ BATCH = 500
 
 
 class Following:
-    """Gives an adapter with `read`, `ends` and `offset_at` its `tail` and `wait`. The adapter keeps the ring informed."""
+    """Gives an adapter with `read`, `ends` and `offset_at` its `tail` and `wait`. The adapter keeps
+    the ring informed.
+    """
 
     ring: Ring
 
@@ -34,7 +38,7 @@ class Following:
         raise NotImplementedError
 
     async def wait(self, topic: str, part: int, offset: int, timeout_s: float) -> bool:
-        """See the port. Looks into memory only; what another process wrote is known a moment later."""
+        """See the port. Looks into memory only; others' writes are known a moment later."""
         return await self.wait_any({(topic, part): offset}, timeout_s)
 
     async def wait_any(self, positions: Mapping[tuple[str, int], int], timeout_s: float) -> bool:

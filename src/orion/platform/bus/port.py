@@ -1,7 +1,9 @@
-"""The bus: topics of ordered, numbered records. Topic, partition and offset mean what they mean in Kafka.
+"""The bus: topics of ordered, numbered records. Topic, partition and offset mean what they mean in
+Kafka.
 
-Adapters: postgres.py (the embedded durable log), memory.py (deterministic, for simulations); kafka.py joins unchanged.
-Topics are named by their key in contracts/topics.toml ("rfq.lifecycle"); adapters add environment and version.
+Adapters: postgres.py (the embedded durable log), memory.py (deterministic, for simulations);
+kafka.py joins unchanged. Topics are named by their key in contracts/topics.toml ("rfq.lifecycle");
+adapters add environment and version.
 """
 
 from __future__ import annotations
@@ -29,10 +31,14 @@ class Record:
 
 
 class Bus(Protocol):
-    """Reading side of the log. Writing goes through `transact` (state and events in one transaction) or `Publisher`."""
+    """Reading side of the log. Writing goes through `transact` (state and events in one
+    transaction) or `Publisher`.
+    """
 
     async def read(self, topic: str, part: int, offset: int, limit: int = 500) -> Sequence[Record]:
-        """Records from `offset` on, in order, without a gap; empty at the end. Idempotent. Raises Unavailable."""
+        """Records from `offset` on, in order, without a gap; empty at the end. Idempotent. Raises
+        Unavailable.
+        """
         ...
 
     async def ends(self, topic: str) -> dict[int, int]:
@@ -46,13 +52,16 @@ class Bus(Protocol):
     def tail(
         self, topics: Sequence[str], *, since: int | None = None
     ) -> AsyncIterator[Sequence[Record]]:
-        """A view in memory: batches from `since` (an instant; None = only new ones) and then live, for ever, in order per
-        partition, without a gap or a duplicate. Keeps no checkpoint. Yields an empty batch once, when it has caught up.
+        """A view in memory: batches from `since` (an instant; None = only new ones) and then live,
+        for ever, in order per partition, without a gap or a duplicate. Keeps no checkpoint. Yields
+        an empty batch once, when it has caught up.
         """
         ...
 
     async def wait(self, topic: str, part: int, offset: int, timeout_s: float) -> bool:
-        """Blocks until a record at `offset` exists (True) or the time is over (False). A hint is enough: spurious True is allowed."""
+        """Blocks until a record at `offset` exists (True) or the time is over (False). A hint is
+        enough: spurious True is allowed.
+        """
         ...
 
     async def wait_any(self, positions: Mapping[tuple[str, int], int], timeout_s: float) -> bool:
@@ -61,7 +70,9 @@ class Bus(Protocol):
 
 
 def partition_of(entity: str, count: int) -> int:
-    """The partition of an entity: the slot its id starts with (four hex digits of thirty characters), else a hash of the name."""
+    """The partition of an entity: the slot its id starts with (four hex digits of thirty
+    characters), else a hash of the name.
+    """
     if len(entity) == 30:
         try:
             return int(entity[:4], 16) % count

@@ -1,4 +1,6 @@
-"""The embedded durable log: records lie in PostgreSQL, numbered by their owner; the ring spares most readers the way there."""
+"""The embedded durable log: records lie in PostgreSQL, numbered by their owner; the ring spares
+most readers the way there.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ HINTS = 1_024
 
 
 class PostgresBus(Following):
-    """Reads the log as the writer role (services read all tenants; isolation is theirs to keep with the record's tenant)."""
+    """Reads the log as the writer role (services read all tenants; isolation is theirs to keep with
+    the record's tenant).
+    """
 
     def __init__(
         self,
@@ -69,7 +73,8 @@ class PostgresBus(Following):
         bound = f" and period >= timestamptz '{since}'" if since else ""
         rows = await self._pool.fetch(
             "select offs, at, tenant, entity, seq, type, event_id, body, period"  # noqa: S608
-            f" from {table} where topic = $1 and part = $2 and offs >= $3{bound} order by offs limit $4",
+            f" from {table} where topic = $1 and part = $2 and offs >= $3{bound}"
+            " order by offs limit $4",
             topic, part, offset, limit,
         )  # fmt: skip
         if rows:
@@ -106,7 +111,9 @@ class PostgresBus(Following):
             self._watching = asyncio.create_task(self._look(), name="bus.watch")
 
     async def _look(self) -> None:
-        """Hears other processes' wake-ups, and looks at the heads now and then for those that were lost."""
+        """Hears other processes' wake-ups, and looks at the heads now and then for those that were
+        lost.
+        """
         while True:
             connection = None
             try:

@@ -1,8 +1,9 @@
-"""What this process knows of each partition without asking: the newest records, and how far the log goes.
+"""What this process knows of each partition without asking: the newest records, and how far the log
+goes.
 
-Writers in the same process hand their records over after the commit; other processes' writers only send a hint. A reader keeps a
-cursor: what the ring still holds it takes from here, anything else it reads from the log. So a slow reader costs nothing and no
-reader can miss or repeat a record.
+Writers in the same process hand their records over after the commit; other processes' writers only
+send a hint. A reader keeps a cursor: what the ring still holds it takes from here, anything else it
+reads from the log. So a slow reader costs nothing and no reader can miss or repeat a record.
 """
 
 from __future__ import annotations
@@ -51,7 +52,9 @@ class Ring:
         return self._known.get((topic, part), 0)
 
     def slice(self, topic: str, part: int, offset: int, limit: int) -> Sequence[Record] | None:
-        """Records from `offset` on, or None when the ring does not reach back so far (or knows nothing)."""
+        """Records from `offset` on, or None when the ring does not reach back so far (or knows
+        nothing).
+        """
         kept = self._records.get((topic, part))
         if not kept:
             return None

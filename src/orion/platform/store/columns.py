@@ -1,4 +1,4 @@
-"""A batch as columns: the order in which bus.append and a service's put function take their arrays."""
+"""A batch as columns: the order in which bus.append and a service's put take their arrays."""
 
 from __future__ import annotations
 
@@ -10,9 +10,13 @@ from orion.platform.store.port import Batch
 def _heads(batch: Batch) -> tuple[Any, ...]:
     h = batch.heads
     return (
-        [x.topic for x in h], [x.part for x in h], [x.start for x in h], [x.end for x in h],
-        [x.epoch for x in h], [x.at for x in h],
-    )  # fmt: skip
+        [x.topic for x in h],
+        [x.part for x in h],
+        [x.start for x in h],
+        [x.end for x in h],
+        [x.epoch for x in h],
+        [x.at for x in h],
+    )
 
 
 def _head_numbers(batch: Batch) -> list[int]:
@@ -28,20 +32,53 @@ def put_columns(batch: Batch) -> tuple[Any, ...]:
     n, u = [r.snapshot for r in new], [r.snapshot for r in old]
     lines, r = batch.lines, [line.record for line in batch.lines]
     return (
-        list(batch.tenants), *_heads(batch),
-        [x.consumer for x in a], [x.topic for x in a], [x.part for x in a], [x.start for x in a], [x.end for x in a],
-        [x.tenant for x in e], [x.part for x in e], [x.key.subject for x in e], [x.key.operation for x in e],
-        [x.key.key for x in e], [x.key.hash for x in e], [x.reply for x in e], [x.at for x in e],
-        [x[0] for x in batch.absent], [x[1] for x in batch.absent],
-        [x.tenant for x in new], [x.id for x in new], [x.part for x in new], [s.version for s in n],
-        [s.schema for s in n], [s.live for s in n], [s.status for s in n], [s.deadline for s in n],
-        [s.ordinal for s in n], [s.body for s in n],
-        [x.tenant for x in old], [x.id for x in old], [x.start for x in old], [s.version for s in u],
-        [s.schema for s in u], [s.live for s in u], [s.status for s in u], [s.deadline for s in u], [s.body for s in u],
-        _head_numbers(batch), [x.offset for x in r], [x.at for x in r], [x.tenant for x in r],
-        [line.root for line in lines], [x.entity for x in r], [x.seq for x in r], [x.type for x in r],
-        [x.event_id for x in r], [x.body for x in r],
-    )  # fmt: skip
+        list(batch.tenants),
+        *_heads(batch),
+        [x.consumer for x in a],
+        [x.topic for x in a],
+        [x.part for x in a],
+        [x.start for x in a],
+        [x.end for x in a],
+        [x.tenant for x in e],
+        [x.part for x in e],
+        [x.key.subject for x in e],
+        [x.key.operation for x in e],
+        [x.key.key for x in e],
+        [x.key.hash for x in e],
+        [x.reply for x in e],
+        [x.at for x in e],
+        [x[0] for x in batch.absent],
+        [x[1] for x in batch.absent],
+        [x.tenant for x in new],
+        [x.id for x in new],
+        [x.part for x in new],
+        [s.version for s in n],
+        [s.schema for s in n],
+        [s.live for s in n],
+        [s.status for s in n],
+        [s.deadline for s in n],
+        [s.ordinal for s in n],
+        [s.body for s in n],
+        [x.tenant for x in old],
+        [x.id for x in old],
+        [x.start for x in old],
+        [s.version for s in u],
+        [s.schema for s in u],
+        [s.live for s in u],
+        [s.status for s in u],
+        [s.deadline for s in u],
+        [s.body for s in u],
+        _head_numbers(batch),
+        [x.offset for x in r],
+        [x.at for x in r],
+        [x.tenant for x in r],
+        [line.root for line in lines],
+        [x.entity for x in r],
+        [x.seq for x in r],
+        [x.type for x in r],
+        [x.event_id for x in r],
+        [x.body for x in r],
+    )
 
 
 def append_columns(batch: Batch) -> tuple[Any, ...]:
@@ -49,8 +86,22 @@ def append_columns(batch: Batch) -> tuple[Any, ...]:
     r = [line.record for line in batch.lines]
     s = batch.sequences
     return (
-        list(batch.tenants), *_heads(batch), "hour" if batch.hourly else "day", _head_numbers(batch),
-        [x.offset for x in r], [x.at for x in r], [x.tenant for x in r], [x.entity for x in r], [x.seq for x in r],
-        [x.type for x in r], [x.event_id for x in r], [x.body for x in r],
-        [x[0] for x in s], [x[1] for x in s], [x[2] for x in s], [x[3] for x in s], [x[4] for x in s], [x[5] for x in s],
-    )  # fmt: skip
+        list(batch.tenants),
+        *_heads(batch),
+        "hour" if batch.hourly else "day",
+        _head_numbers(batch),
+        [x.offset for x in r],
+        [x.at for x in r],
+        [x.tenant for x in r],
+        [x.entity for x in r],
+        [x.seq for x in r],
+        [x.type for x in r],
+        [x.event_id for x in r],
+        [x.body for x in r],
+        [x[0] for x in s],
+        [x[1] for x in s],
+        [x[2] for x in s],
+        [x[3] for x in s],
+        [x[4] for x in s],
+        [x[5] for x in s],
+    )

@@ -22,7 +22,8 @@ from orion.platform.store.port import (
 )
 
 PLAIN = {"jit": "off", "timezone": "UTC"}
-# The arrays of a batch look like thousands of rows to the planner; with these the plan is always the nested loop over the primary key.
+# The arrays of a batch look like thousands of rows to the planner; with these the plan is always
+# the nested loop over the primary key.
 WRITER = {
     **PLAIN,
     "plan_cache_mode": "force_generic_plan",
@@ -38,7 +39,8 @@ GONE = (
     OSError,
     EOFError,
 )
-# Shutdown, crash, start-up, too many connections, a standby: another try later may succeed, and nothing was done.
+# Shutdown, crash, start-up, too many connections, a standby: another try later may succeed, and
+# nothing was done.
 _LATER = {"57P01", "57P02", "57P03", "53300", "25006", "40001", "40P01", "55P03", "55006", "3D000"}
 _OWN = {
     "OR002": CheckpointMoved,
@@ -95,11 +97,15 @@ async def connect(dsn: str, settings: dict[str, str], name: str) -> asyncpg.Conn
 
 
 async def _keep(_connection: Any) -> None:
-    """Sessions carry no state between uses: settings are made with set_config(…, true) only. So nothing needs a reset."""
+    """Sessions carry no state between uses: settings are made with set_config(…, true) only. So
+    nothing needs a reset.
+    """
 
 
 class Pool:
-    """A few connections, opened when first needed. Errors of the connection come out as Unavailable."""
+    """A few connections, opened when first needed. Errors of the connection come out as
+    Unavailable.
+    """
 
     def __init__(self, dsn: str, settings: dict[str, str], *, size: int, name: str) -> None:
         self._dsn = dsn

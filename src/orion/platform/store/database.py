@@ -1,4 +1,6 @@
-"""SQL sessions for services: reading as one tenant under row-level security, or writing the rows of named tenants."""
+"""SQL sessions for services: reading as one tenant under row-level security, or writing the rows of
+named tenants.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ from orion.platform.store.connection import PLAIN, Door, Pool
 
 
 class PostgresDatabase:
-    """Two small pools: orion_reader for queries, orion_writer for tables that are not event-sourced."""
+    """Two small pools: orion_reader for queries, orion_writer for tables that are not
+    event-sourced.
+    """
 
     def __init__(self, reader: str, writer: str, *, readers: int = 4, writers: int = 2) -> None:
         self._readers = Pool(reader, PLAIN, size=readers, name="queries")

@@ -1,4 +1,6 @@
-"""The store in memory: the same refusals as PostgreSQL's, deterministic, with faults that simulations can order."""
+"""The store in memory: the same refusals as PostgreSQL's, deterministic, with faults that
+simulations can order.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,9 @@ def _inbox_name(tenant: str, part: int, key: Key) -> tuple[str, int, str, str, s
 
 
 class MemoryStore:
-    """All of it in dictionaries. `before` and `after` are called around each commit and may raise what a test wants to happen."""
+    """All of it in dictionaries. `before` and `after` are called around each commit and may raise
+    what a test wants to happen.
+    """
 
     def __init__(self, clock: Clock, ring: Ring | None = None) -> None:
         self.clock = clock

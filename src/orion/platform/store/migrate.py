@@ -1,6 +1,8 @@
-"""Brings a database to the newest migration: roles first, then Alembic's revisions in order, each in a transaction of its own.
+"""Brings a database to the newest migration: roles first, then Alembic's revisions in order, each
+in a transaction of its own.
 
-The revisions are rendered to SQL by Alembic and sent by asyncpg, so that there is one PostgreSQL driver in the house.
+The revisions are rendered to SQL by Alembic and sent by asyncpg, so that there is one PostgreSQL
+driver in the house.
 """
 
 from __future__ import annotations
@@ -27,7 +29,8 @@ class NewerDatabase(Exception):
     def __init__(self, found: str, newest: str):
         self.found, self.newest = found, newest
         super().__init__(
-            f"the database is at migration {found}, this version of Orion knows them up to {newest}; "
+            f"the database is at migration {found}, this version of Orion knows them"
+            f" up to {newest}; "
             "start the newer version, or use another data directory"
         )
 
@@ -54,7 +57,9 @@ def render(module: Any) -> str:
 
 
 async def make_roles(sql: asyncpg.Connection, passwords: Mapping[str, str]) -> None:
-    """Creates the three roles where they are missing. One without a password may not log in. Idempotent."""
+    """Creates the three roles where they are missing. One without a password may not log in.
+    Idempotent.
+    """
     database = await sql.fetchval("select quote_ident(current_database())")
     for role in ROLES:
         if not await sql.fetchval("select exists (select from pg_roles where rolname = $1)", role):
@@ -76,7 +81,8 @@ async def make_roles(sql: asyncpg.Connection, passwords: Mapping[str, str]) -> N
 
 
 async def migrate(dsn: str, passwords: Mapping[str, str] | None = None) -> list[str]:
-    """Applies what is missing; returns the revisions applied. `dsn` is of a superuser or a role that may create roles.
+    """Applies what is missing; returns the revisions applied. `dsn` is of a superuser or a role
+    that may create roles.
 
     Raises NewerDatabase. Safe to call from several processes at once.
     """

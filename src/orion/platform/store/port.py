@@ -1,6 +1,8 @@
-"""Stores. `Store` is what owners, publishers and consumers write with; `Database` gives a service's queries.py sessions with SQL.
+"""Stores. `Store` is what owners, publishers and consumers write with; `Database` gives a service's
+queries.py sessions with SQL.
 
-Adapters: postgres.py with database.py, memory.py (deterministic, for simulations and property tests).
+Adapters: postgres.py with database.py, memory.py (deterministic, for simulations and property
+tests).
 """
 
 from __future__ import annotations
@@ -19,7 +21,9 @@ class StoreError(Exception):
 
 
 class Fenced(StoreError):
-    """Somebody else owns a partition of the batch; nothing was written. `heads`: (topic, part) where it was seen."""
+    """Somebody else owns a partition of the batch; nothing was written. `heads`: (topic, part)
+    where it was seen.
+    """
 
     def __init__(self, heads: Sequence[tuple[str, int]] = ()):
         self.heads = tuple(heads)
@@ -56,7 +60,9 @@ class Refused(StoreError):
 
 @dataclass(slots=True)
 class HeadMove:
-    """A head the batch touches: `start` = `next` before, `end` = after; equal for a batch of refusals alone."""
+    """A head the batch touches: `start` = `next` before, `end` = after; equal for a batch of
+    refusals alone.
+    """
 
     topic: str
     part: int
@@ -140,7 +146,9 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What a lease gives: the next offset, the epoch that proves it, and the partition's last instant."""
+    """What a lease gives: the next offset, the epoch that proves it, and the partition's last
+    instant.
+    """
 
     topic: str
     part: int
@@ -172,7 +180,9 @@ class Database(Protocol):
     """SQL sessions for queries and for tables that are not event-sourced."""
 
     def read(self, tenant: str) -> AbstractAsyncContextManager[Sql]:
-        """Reads as `tenant` (and shared): the rows of others do not exist. Read-only, bounded to 2 s. Raises Unavailable."""
+        """Reads as `tenant` (and shared): the rows of others do not exist. Read-only, bounded to 2
+        s. Raises Unavailable.
+        """
         ...
 
     def write(self, service: str, tenants: Sequence[str]) -> AbstractAsyncContextManager[Sql]:
@@ -195,7 +205,9 @@ class Leases(Protocol):
         lease_ms: int,
         succeed: bool,
     ) -> list[Head]:
-        """The partition's heads with a new epoch, or [] when it is held. `succeed`: take it from a holder of the same address."""
+        """The partition's heads with a new epoch, or [] when it is held. `succeed`: take it from a
+        holder of the same address.
+        """
         ...
 
     async def renew(
@@ -207,7 +219,9 @@ class Leases(Protocol):
     async def raise_epoch(
         self, topics: Sequence[str], parts: Sequence[int], instance: str, lease_ms: int
     ) -> list[Head]:
-        """After OutcomeUnknown: waits for a batch still running, makes it void if it has not committed, and tells the truth."""
+        """After OutcomeUnknown: waits for a batch still running, makes it void if it has not
+        committed, and tells the truth.
+        """
         ...
 
     async def release(self, topics: Sequence[str], parts: Sequence[int], instance: str) -> None: ...
@@ -229,7 +243,9 @@ class Store(Leases, Protocol):
         ...
 
     def tell(self, records: Sequence[Record]) -> None:
-        """Tells readers, here and in other processes, that these records are committed. Never blocks."""
+        """Tells readers, here and in other processes, that these records are committed. Never
+        blocks.
+        """
         ...
 
     async def live(self, service: str, part: int) -> list[tuple[str, str, Snapshot]]:
@@ -267,9 +283,9 @@ class Store(Leases, Protocol):
         letters: Sequence[DeadLetter] = (),
         settled: Sequence[DeadLetter] = (),
     ) -> AbstractAsyncContextManager[Sql]:
-        """A consumer's transaction: what is written in it, its positions, new dead letters and letters now replayed; or nothing
-        of all that. Raises CheckpointMoved (positions, or a letter that is not there to be replayed), Refused for data the
-        database does not take, Unavailable.
+        """A consumer's transaction: what is written in it, its positions, new dead letters and
+        letters now replayed; or nothing of all that. Raises CheckpointMoved (positions, or a letter
+        that is not there to be replayed), Refused for data the database does not take, Unavailable.
         """
         ...
 

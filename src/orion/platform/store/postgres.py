@@ -1,3 +1,4 @@
+# ruff: noqa: E501 (statements of SQL keep their lines)
 """The store in PostgreSQL: one function call per batch, one round trip, one transaction."""
 
 from __future__ import annotations
@@ -115,8 +116,9 @@ class PostgresStore:
             line[0].terminate()
 
     def tell(self, records: Sequence[Record]) -> None:
-        """See the port. The wake-up of other processes goes over a connection of its own, after the commit: NOTIFY inside the
-        writing transaction would make all writers' commits wait for each other. What is lost costs a second (bus/postgres.py).
+        """See the port. The wake-up of other processes goes over a connection of its own, after the
+        commit: NOTIFY inside the writing transaction would make all writers' commits wait for each
+        other. What is lost costs a second (bus/postgres.py).
         """
         self._ring.hand_over(records)
         for record in records:
