@@ -163,7 +163,7 @@ export function Blotter<R extends BlotterRow>(props: BlotterProps<R>) {
           onVisible={setVisible}
           onReady={setHandle}
         />
-        {rows.length === 0 && (
+        {rows.length === 0 && handle && (
           <div className="blotter-empty">
             {source.rows.length === 0 ? (
               props.empty

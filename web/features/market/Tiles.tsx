@@ -132,14 +132,18 @@ export const Tile = memo(function Tile({ of }: { of: Instrument }) {
   );
 });
 
+const MOST = 4;
+
+/** The pinned instruments of the list, or its first ones while none is pinned. */
 export function Tiles() {
-  const { pinned } = useWatchlist();
+  const { pinned, instrumentIds } = useWatchlist();
   const instruments = useSession((s) => s.instruments);
-  const shown = pinned.flatMap((id) => instruments.get(id) ?? []).slice(0, 4);
+  const chosen = pinned.length > 0 ? pinned : instrumentIds;
+  const shown = chosen.flatMap((id) => instruments.get(id) ?? []).slice(0, MOST);
   if (shown.length === 0) {
     return (
-      <Empty title="Nothing is pinned">
-        Pin an instrument in the market watch (the … of its row) and it stands here, ready to deal.
+      <Empty title="This list is empty">
+        Add instruments in the market watch; the pinned ones, or else the first ones, stand here.
       </Empty>
     );
   }

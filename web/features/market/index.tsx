@@ -19,7 +19,7 @@ function WatchTitle() {
   );
 }
 
-const TilesNote = () => <>A price fills the ticket; nothing is sent</>;
+const TilesNote = () => <>A price only fills the ticket</>;
 
 const mayReadMarket = (permissions: ReadonlySet<string>) =>
   permissions.has('market.read') || 'Your role does not include market data.';

@@ -8,6 +8,8 @@ const MINUTES = 30;
 const POINTS = 60;
 const BUCKET_MS = (MINUTES * 60_000) / POINTS;
 const AT_ONCE = 2;
+// Fewer points than this are no picture.
+const FEWEST = 3;
 
 /**
  * Half an hour of mids per instrument in 30 s steps: history once, then live ticks. The numbers
@@ -100,7 +102,7 @@ class Sparks {
       const y = (span === 0 ? 7 : 13 - ((mid - low) / span) * 12).toFixed(1);
       path += `${path ? 'L' : 'M'}${x} ${y}`;
     });
-    this.paths.set(id, known.length > 1 ? path : '');
+    this.paths.set(id, known.length >= FEWEST ? path : '');
     for (const listener of this.listeners.get(id) ?? []) listener();
   }
 }

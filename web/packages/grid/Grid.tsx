@@ -21,6 +21,7 @@ import {
 import { AgGridReact } from 'ag-grid-react';
 import { useCallback, useEffect, useMemo, useRef, useState } from 'react';
 import type { GridColumn } from './columns';
+import { gridStyleContainer, gridStyleLayer } from './styles';
 import { gridTheme } from './theme';
 
 ModuleRegistry.registerModules([
@@ -167,6 +168,8 @@ export function Grid<T>(props: GridProps<T>) {
     >
       <AgGridReact<T>
         theme={gridTheme}
+        themeStyleContainer={gridStyleContainer}
+        themeCssLayer={gridStyleLayer}
         rowData={shown as T[]}
         columnDefs={columnDefs}
         defaultColDef={{ sortable: true, resizable: true, suppressHeaderMenuButton: true }}

@@ -5,7 +5,11 @@ import type { Tick } from './types';
 
 describe('the countdown', () => {
   it('counts by the server clock, in tenths rounded up', () => {
-    expect(countdown(30_000, 30_000, 8_640)).toMatchObject({ leftMs: 21_360, text: '21.4', urgency: 'calm' });
+    expect(countdown(30_000, 30_000, 8_640)).toMatchObject({
+      leftMs: 21_360,
+      text: '21.4',
+      urgency: 'calm',
+    });
     expect(countdown(30_000, 30_000, 29_999).text).toBe('0.1');
   });
 
@@ -13,7 +17,12 @@ describe('the countdown', () => {
     expect(countdown(10_000, 30_000, 0).urgency).toBe('calm');
     expect(countdown(9_999, 30_000, 0).urgency).toBe('warn');
     expect(countdown(2_999, 30_000, 0).urgency).toBe('bad');
-    expect(countdown(1_000, 30_000, 9_000)).toMatchObject({ leftMs: 0, share: 0, text: '0.0', urgency: 'over' });
+    expect(countdown(1_000, 30_000, 9_000)).toMatchObject({
+      leftMs: 0,
+      share: 0,
+      text: '0.0',
+      urgency: 'over',
+    });
   });
 });
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { evolve, isPending, type Outcome } from './outcome';
-import { aQuote, anRfq } from './samples';
+import { anRfq, aQuote } from './samples';
 
 const idle: Outcome = { kind: 'idle' };
 const sent = evolve(idle, { type: 'sent', quoteId: 'q1', at: 1_000 });
@@ -13,7 +13,13 @@ describe('the outcome of an accept', () => {
   });
 
   it('is done when the RFQ has traded on this quote', () => {
-    const traded = { ...rfq, status: 'TRADED' as const, acceptedQuoteId: 'q1', tradeId: 't', tradeDisplayId: 'T-1' };
+    const traded = {
+      ...rfq,
+      status: 'TRADED' as const,
+      acceptedQuoteId: 'q1',
+      tradeId: 't',
+      tradeDisplayId: 'T-1',
+    };
     expect(evolve(sent, { type: 'saw', rfq: traded, answered: false })).toEqual({
       kind: 'done',
       quoteId: 'q1',
@@ -31,7 +37,9 @@ describe('the outcome of an accept', () => {
     const looking = { ...rfq, status: 'ACCEPTED' as const, acceptedQuoteId: 'q1' };
     const working = evolve(sent, { type: 'saw', rfq: looking, answered: true });
     expect(working.kind).toBe('working');
-    const quotes = [aQuote({ quoteId: 'q1', status: 'LAST_LOOK_REJECTED', reason: 'moved 0.3 pip' })];
+    const quotes = [
+      aQuote({ quoteId: 'q1', status: 'LAST_LOOK_REJECTED', reason: 'moved 0.3 pip' }),
+    ];
     const after = evolve(working, { type: 'saw', rfq: { ...rfq, quotes }, answered: false });
     expect(after).toMatchObject({ kind: 'rejected', code: 'RFQ-207', sentence: 'moved 0.3 pip' });
   });
@@ -47,13 +55,23 @@ describe('the outcome of an accept', () => {
     expect(again).toMatchObject({ kind: 'unknown', attempt: 2 });
     expect(evolve(again, { type: 'saw', rfq, answered: false })).toBe(again);
     expect(isPending(again)).toBe(true);
-    const refused = evolve(again, { type: 'refused', code: 'RFQ-204', sentence: 'Too late', correlationId: null });
+    const refused = evolve(again, {
+      type: 'refused',
+      code: 'RFQ-204',
+      sentence: 'Too late',
+      correlationId: null,
+    });
     expect(refused).toMatchObject({ kind: 'rejected', code: 'RFQ-204' });
     expect(evolve(refused, { type: 'lost', at: 1, nextAt: 2 })).toBe(refused);
   });
 
   it('ends when the RFQ ends without a trade', () => {
-    const expired = { ...rfq, status: 'EXPIRED' as const, reasonCode: 'RFQ-204', reason: 'Too late' };
+    const expired = {
+      ...rfq,
+      status: 'EXPIRED' as const,
+      reasonCode: 'RFQ-204',
+      reason: 'Too late',
+    };
     expect(evolve(sent, { type: 'saw', rfq: expired, answered: false })).toMatchObject({
       kind: 'rejected',
       code: 'RFQ-204',

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { liveQuotes, quoteCards, rankedOrder } from './quotes';
-import { aQuote, anRfq } from './samples';
+import { anRfq, aQuote } from './samples';
 
 const now = Date.parse('2026-02-09T14:32:00.000Z');
 const quotes = [
@@ -12,7 +12,12 @@ const quotes = [
 const dealers = ['A', 'B', 'C', 'D', 'E', 'F'].map((lpId) => ({
   lpId,
   name: lpId,
-  status: lpId === 'E' ? ('PENDING' as const) : lpId === 'F' ? ('EXCLUDED' as const) : ('QUOTED' as const),
+  status:
+    lpId === 'E'
+      ? ('PENDING' as const)
+      : lpId === 'F'
+        ? ('EXCLUDED' as const)
+        : ('QUOTED' as const),
   reason: null,
   responseMs: null,
 }));
@@ -20,7 +25,11 @@ const dealers = ['A', 'B', 'C', 'D', 'E', 'F'].map((lpId) => ({
 describe('ranking', () => {
   it('takes the best price, the earlier answer on a tie, and nothing that has expired', () => {
     expect(liveQuotes(anRfq({ quotes }), now).map((q) => q.quoteId)).toEqual(['c', 'b', 'a']);
-    expect(liveQuotes(anRfq({ quotes, side: 'SELL' }), now).map((q) => q.quoteId)).toEqual(['a', 'c', 'b']);
+    expect(liveQuotes(anRfq({ quotes, side: 'SELL' }), now).map((q) => q.quoteId)).toEqual([
+      'a',
+      'c',
+      'b',
+    ]);
   });
 
   it('puts live quotes first, then who may still answer, then who is out', () => {
@@ -30,7 +39,13 @@ describe('ranking', () => {
   it('keeps a given order whatever the prices do, and adds newcomers at the end', () => {
     const cards = quoteCards(anRfq({ quotes, dealers }), now, ['D', 'A']);
     expect(cards.map((c) => c.lpId)).toEqual(['D', 'A', 'B', 'C', 'E']);
-    expect(cards.map((c) => c.status)).toEqual(['expired', 'quoted', 'quoted', 'quoted', 'pending']);
+    expect(cards.map((c) => c.status)).toEqual([
+      'expired',
+      'quoted',
+      'quoted',
+      'quoted',
+      'pending',
+    ]);
     expect(cards.filter((c) => c.isBest).map((c) => c.lpId)).toEqual(['C']);
   });
 });

@@ -1,10 +1,11 @@
-import * as RadixDialog from '@radix-ui/react-dialog';
 import * as RadixMenu from '@radix-ui/react-dropdown-menu';
 import * as RadixPopover from '@radix-ui/react-popover';
-import type { ReactNode } from 'react';
+import { type ReactNode, useEffect, useRef } from 'react';
+import { createPortal } from 'react-dom';
 import { IconButton } from './controls';
 import { Icon, type IconName } from './icons';
 
+/** The browser's own modal dialog: it keeps the focus inside, and Escape closes it. */
 export function Dialog({
   open,
   onClose,
@@ -20,25 +21,36 @@ export function Dialog({
   wide?: boolean;
   testId?: string;
 }) {
-  return (
-    <RadixDialog.Root open={open} onOpenChange={(next) => !next && onClose()}>
-      <RadixDialog.Portal>
-        <RadixDialog.Overlay className="scrim" />
-        <RadixDialog.Content
-          className={`layer dialog ${wide ? 'dialog-wide' : ''}`}
-          aria-describedby={undefined}
-          data-testid={testId}
-        >
-          <header className="dialog-head">
-            <RadixDialog.Title>{title}</RadixDialog.Title>
-            <RadixDialog.Close asChild>
-              <IconButton icon="cross" label="Close" />
-            </RadixDialog.Close>
-          </header>
-          {children}
-        </RadixDialog.Content>
-      </RadixDialog.Portal>
-    </RadixDialog.Root>
+  const element = useRef<HTMLDialogElement>(null);
+  useEffect(() => {
+    const dialog = element.current;
+    if (!open || !dialog) return;
+    const before = document.activeElement;
+    if (!dialog.open) dialog.showModal();
+    return () => {
+      dialog.close();
+      if (before instanceof HTMLElement) before.focus();
+    };
+  }, [open]);
+  if (!open) return null;
+  return createPortal(
+    <dialog
+      ref={element}
+      className={`layer dialog ${wide ? 'dialog-wide' : ''}`}
+      aria-label={title}
+      data-testid={testId}
+      onCancel={(event) => {
+        event.preventDefault();
+        onClose();
+      }}
+    >
+      <header className="dialog-head">
+        <h2>{title}</h2>
+        <IconButton icon="cross" label="Close" onClick={onClose} />
+      </header>
+      {children}
+    </dialog>,
+    document.body,
   );
 }
 
