@@ -277,6 +277,31 @@ async def test_a_newer_stream_replaces_the_older(exchange: Exchange) -> None:
         await newer.asked(made.rfq_id)
 
 
+async def test_a_simulated_dealer_gives_way_to_an_outside_one(exchange: Exchange) -> None:
+    async with Dealer(exchange, "NORTHGATE", credential="lp_bots") as house:
+        async with Dealer(exchange, "NORTHGATE") as outside:
+            await until(lambda: house.ended, "the simulated one gave way")
+            hello = lp_pb2.FromDealer(hello=lp_pb2.DealerHello(lp_id="NORTHGATE"))
+            again = Dealer(exchange, "NORTHGATE", credential="lp_bots")
+            assert await _refused(again, hello) is grpc.StatusCode.ABORTED
+            assert outside.ended is None
+    async with Dealer(exchange, "NORTHGATE", credential="lp_bots") as back:
+        assert back.ended is None
+
+
+async def test_a_dealer_s_credential_opens_nothing_else(exchange: Exchange) -> None:
+    someone = exchange.person()
+    someone.metadata = exchange.service("dealer:NORTHGATE")
+    for call, request in (
+        (someone.rfq.GetRFQ, rfq_pb2.GetRFQRequest(rfq_id=NOBODY)),
+        (someone.rfq.ListRFQs, rfq_pb2.ListRFQsRequest()),
+        (someone.rfq.SubmitQuotes, rfq_pb2.SubmitQuotesRequest()),
+    ):
+        with pytest.raises(Coded) as refused:
+            await someone.ask(call, request)
+        assert refused.value.code == "AUTH-103"
+
+
 async def test_a_dealer_that_reconnects_is_asked_again(exchange: Exchange) -> None:
     trader = exchange.person()
     async with Dealer(exchange, "NORTHGATE") as dealer:

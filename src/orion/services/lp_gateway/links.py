@@ -15,10 +15,17 @@ MICROS = 1_000_000
 class Link:
     """One dealer's stream. What is put goes out in order, in few frames when much waits."""
 
-    def __init__(self, lp_id: str, *, takes_batches: bool, max_waiting: int, max_batch: int):
-        self.lp_id = lp_id
+    def __init__(
+        self,
+        lp_id: str,
+        *,
+        takes_batches: bool,
+        max_waiting: int,
+        max_batch: int,
+        is_house: bool = False,
+    ):
+        self.lp_id, self.is_house = lp_id, is_house
         self.closed: str | None = None  # the reason, once closed
-        self.dropped_requests = 0
         self._takes_batches = takes_batches
         self._max_waiting, self._max_batch = max_waiting, max_batch
         self._waiting: deque[lp_pb2.ToDealer] = deque()

@@ -91,8 +91,13 @@ class LPGateway(lp_pb2_grpc.LPGatewayServiceServicer):
         dealer = self._desk.roster.dealers.get(hello.lp_id)
         if dealer is None or not dealer.enabled:
             raise Coded("API-104", "no such dealer, or it is disabled")
+        speaks_now = self._desk.links.get(hello.lp_id)
+        is_house = caller.service == HOUSE_DEALERS
+        if is_house and speaks_now is not None and not speaks_now.is_house:
+            raise Coded("LP-306")  # an outside program takes the simulated dealer's place
         link = Link(
             hello.lp_id,
+            is_house=is_house,
             takes_batches=hello.takes_batches,
             max_waiting=self._config.max_waiting,
             max_batch=self._config.max_batch,
