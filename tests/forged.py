@@ -60,7 +60,9 @@ def _loose(header: dict[str, Any], payload: dict[str, Any], sign: Callable[[byte
 class Forger:
     """Makes good tokens with the real keys and bad ones in every known way."""
 
-    def __init__(self, key: ECKey, now: int, issuer: str = ISSUER, service_key: bytes = SERVICE_KEY):
+    def __init__(
+        self, key: ECKey, now: int, issuer: str = ISSUER, service_key: bytes = SERVICE_KEY
+    ):
         self.key, self.now, self.issuer = key, now, issuer
         self.service_key = OctKey.import_key(service_key)
         self.raw_service_key = service_key
@@ -78,7 +80,9 @@ class Forger:
 
         return _loose(head, body, sign)
 
-    def service(self, *, header: dict[str, Any] | None = None, key: bytes | None = None, **changes: Any) -> str:
+    def service(
+        self, *, header: dict[str, Any] | None = None, key: bytes | None = None, **changes: Any
+    ) -> str:
         head = {"alg": "HS256", "typ": "orion-service+jwt", **(header or {})}
         body = {
             "iss": "orion-services",
@@ -113,23 +117,37 @@ class Forger:
             "signature stripped": f"{head}.{body}.",
             "signature of zeros": f"{head}.{body}.{_b64(bytes(64))}",
             "signature cut": good[:-4],
-            "payload changed": f"{head}.{_b64(json.dumps(claims(now, **mine, roles=['ROLE_ADMIN'])).encode())}.{signature}",
+            "payload changed": f"{head}.{_b64(json.dumps(claims(now, **mine, roles=['ROLE_ADMIN'])).encode())}.{signature}",  # noqa: E501
             "payload not JSON": self._raw(b"\xff\xfe{"),
             "payload a list": self._raw(b"[]"),
             "padding in base64": f"{head}==.{body}.{signature}",
-            "alg none": _loose({"alg": "none", "typ": "at+jwt", "kid": self.key.kid}, claims(now, **mine), lambda _: b""),
-            "alg None with a signature": _loose({"alg": "None", "typ": "at+jwt", "kid": self.key.kid}, claims(now, **mine), lambda _: b"x"),
+            "alg none": _loose(
+                {"alg": "none", "typ": "at+jwt", "kid": self.key.kid},
+                claims(now, **mine),
+                lambda _: b"",
+            ),
+            "alg None with a signature": _loose(
+                {"alg": "None", "typ": "at+jwt", "kid": self.key.kid},
+                claims(now, **mine),
+                lambda _: b"x",
+            ),
             "HS256 with the public key as PEM": _loose(hs, claims(now, **mine), mac(public)),
             "HS256 with the public key as JWK": _loose(hs, claims(now, **mine), mac(public_jwk)),
             "HS256 with an empty key": _loose(hs, claims(now, **mine), mac(b"")),
-            "HS256 with the service key as user": _loose(hs, claims(now, **mine), mac(self.raw_service_key)),
+            "HS256 with the service key as user": _loose(
+                hs, claims(now, **mine), mac(self.raw_service_key)
+            ),
             "ES384 named": self.user(header={"alg": "ES384"}),
             "another key under our kid": self.user(key=other),
             "another kid": self.user(header={"kid": "thief"}, key=thief),
             "no kid": self.user(header={"kid": None}),
             "kid a path": self.user(header={"kid": "../../dev/null"}),
-            "jwk in the header": self.user(header={"kid": "thief", "jwk": thief.as_dict(private=False)}, key=thief),
-            "jwk beside our kid": self.user(header={"jwk": thief.as_dict(private=False)}, key=thief),
+            "jwk in the header": self.user(
+                header={"kid": "thief", "jwk": thief.as_dict(private=False)}, key=thief
+            ),
+            "jwk beside our kid": self.user(
+                header={"jwk": thief.as_dict(private=False)}, key=thief
+            ),
             "jku in the header": self.user(header={"jku": "http://evil.example/jwks"}),
             "x5u in the header": self.user(header={"x5u": "http://evil.example/x"}),
             "crit in the header": self.user(header={"crit": ["exp"]}),
@@ -172,8 +190,15 @@ class Forger:
             "service token of another audience": self.service(aud="bff"),
             "service token with typ of a user": self.service(header={"typ": "at+jwt"}),
             "service token with a kid": self.service(header={"kid": self.key.kid}),
-            "service token, alg none": _loose({"alg": "none", "typ": "orion-service+jwt"}, claims(now, iss="orion-services"), lambda _: b"x"),
-            "service token as a user with claims": self.service(header={"typ": "at+jwt"}, **{k: v for k, v in claims(now, **mine).items() if k not in ("iss", "aud")}),
+            "service token, alg none": _loose(
+                {"alg": "none", "typ": "orion-service+jwt"},
+                claims(now, iss="orion-services"),
+                lambda _: b"x",
+            ),
+            "service token as a user with claims": self.service(
+                header={"typ": "at+jwt"},
+                **{k: v for k, v in claims(now, **mine).items() if k not in ("iss", "aud")},
+            ),
         }
 
     def _raw(self, payload: bytes) -> str:

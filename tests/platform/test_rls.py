@@ -1,4 +1,5 @@
 """Row-level security: eight ways it leaks, each shown leaking and closed; and a walk over everything that is in the database."""
+# ruff: noqa: E501 (SQL is better read in one line)
 
 from __future__ import annotations
 

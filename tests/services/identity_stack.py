@@ -1,4 +1,6 @@
-"""Identity and the BFF's sessions put together as in the product: real HTTP apps, real PostgreSQL, real gRPC on a socket."""
+"""Identity and the BFF's sessions put together as in the product: real HTTP apps, real PostgreSQL,
+real gRPC on a socket.
+"""
 
 from __future__ import annotations
 
@@ -24,19 +26,21 @@ from orion.platform.auth import HttpKeys, ServiceTokens, Verifier
 from orion.platform.bus.postgres import PostgresBus
 from orion.platform.clock import ManualClock
 from orion.platform.config import Settings
+from orion.platform.errors import Coded
 from orion.platform.module import Module, Ports
-from orion.platform.rpc import Directory, RpcServer
+from orion.platform.rpc import Directory, RpcServer, rpc_errors
 from orion.platform.secret_files import SecretFiles
 from orion.platform.store.database import PostgresDatabase
 from orion.platform.store.postgres import PostgresStore
 from orion.services.bff_workstation.gate import SIGNED_IN
 from orion.services.bff_workstation.profile import About
 from orion.services.bff_workstation.sessions_build import SessionParts, build_sessions
+from orion.services.bff_workstation.sessions_oidc import Question
 from orion.services.bff_workstation.site import Needs, build
 from orion.services.identity.config import Config
 from orion.services.identity.module import build as build_identity
 from orion.wire.envelope import decode
-from orion.wire.stubs import identity_pb2_grpc
+from orion.wire.stubs import identity_pb2, identity_pb2_grpc
 from tests.postgres import TestDatabase
 
 PUBLIC = "http://localhost:8080"
@@ -123,7 +127,9 @@ class Roles:
 
 
 class Browser:
-    """A browser as far as signing in needs one: cookies with their attributes, redirections, forms, the refresh of a page."""
+    """A browser as far as signing in needs one: cookies with their attributes, redirections,
+    forms, the refresh of a page.
+    """
 
     def __init__(self, stack: Stack, address: str):
         self._stack, self._address = stack, address
@@ -261,3 +267,79 @@ async def running(
         await back.aclose()
         await database.close()
         await opened.aclose()
+
+
+CALLBACK = f"{PUBLIC}/auth/callback"
+
+
+def authorization(question: Question, **changes: Any) -> dict[str, str]:
+    """The parameters of a good authorization request, with changes; None removes one."""
+    given: dict[str, Any] = {
+        "response_type": "code",
+        "client_id": "orion-bff",
+        "redirect_uri": CALLBACK,
+        "scope": "openid profile",
+        "state": question.state,
+        "nonce": question.nonce,
+        "code_challenge": question.challenge,
+        "code_challenge_method": "S256",
+        **changes,
+    }
+    return {k: v for k, v in given.items() if v is not None}
+
+
+async def code_for(stack: Stack, question: Question, user: str = "trader@alpha") -> str:
+    """A code from the provider, as its own client would get it."""
+    browser = stack.browser()
+    page = await browser.go("/oidc/authorize", params=authorization(question))
+    answer = await browser.submit(page, user=user, password=PASSWORD)
+    found = query_of(answer.headers["location"])
+    assert found["state"] == question.state and found["iss"] == f"{PUBLIC}/oidc"
+    return found["code"]
+
+
+async def token(stack: Stack, secret: str | None = None, **form: str) -> Any:
+    """The token endpoint's answer."""
+    auth = ("orion-bff", stack.client_secret if secret is None else secret)
+    async with stack.http() as client:
+        return await client.post("/oidc/token", data=form, auth=auth)
+
+
+async def exchange(stack: Stack, given: str, question: Question, **changes: str) -> Any:
+    form = {
+        "grant_type": "authorization_code",
+        "code": given,
+        "redirect_uri": CALLBACK,
+        "code_verifier": question.verifier,
+        **changes,
+    }
+    return await token(stack, **form)
+
+
+async def refresh(stack: Stack, value: str) -> Any:
+    return await token(stack, grant_type="refresh_token", refresh_token=value)
+
+
+async def refused(stack: Stack, token: str) -> None:
+    """Waits until the token is dead at the verifier; it is revoked, not expired."""
+
+    async def dead() -> bool:
+        try:
+            await stack.verifier.verify(token)
+        except Coded as refusal:
+            assert refusal.code == "AUTH-105", refusal
+            return True
+        return False
+
+    async with asyncio.timeout(10):
+        while not await dead():
+            await asyncio.sleep(0.01)
+
+
+async def disable(stack: Stack, user: str, disabled: bool, metadata: Any = None) -> Any:
+    async with rpc_errors():
+        return await stack.rpc.DisableUser(
+            identity_pb2.DisableUserRequest(user=user, disabled=disabled),
+            timeout=5,
+            metadata=metadata or stack.directory.as_service(),
+        )

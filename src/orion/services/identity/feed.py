@@ -40,8 +40,10 @@ class Feed:
     async def run(self) -> None:
         """Looks for new revocations until cancelled."""
         while True:
+            # Not wait_for: in Python 3.11 it loses a cancellation that comes with the wake-up.
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), self._poll_s)
+                async with asyncio.timeout(self._poll_s):
+                    await self._woken.wait()
             self._woken.clear()
             if not self.watchers:
                 continue

@@ -63,8 +63,10 @@ class Journal:
     async def run(self) -> None:
         """Brings notes to the log for ever, while this copy owns the topic."""
         while True:
+            # Not wait_for: in Python 3.11 it loses a cancellation that comes with the wake-up.
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), POLL_S)
+                async with asyncio.timeout(POLL_S):
+                    await self._woken.wait()
             self._woken.clear()
             if self._publisher.ready() is not None:
                 continue

@@ -17,6 +17,7 @@ from joserfc import jws
 from joserfc.errors import JoseError
 from litestar import Litestar, Request, Response, get, post
 from litestar.datastructures import State
+from litestar.params import FromPath
 
 from orion.platform.auth import Verifier
 from orion.platform.errors import Coded
@@ -135,7 +136,7 @@ def keys(request: Web) -> Response[bytes]:
 
 
 @get("/oidc/assets/{name:str}", sync_to_thread=False)
-def asset(name: str) -> Response[bytes]:
+def asset(name: FromPath[str]) -> Response[bytes]:
     """Style and font of the sign-in page."""
     kind = _ASSETS.get(name)
     if kind is None:
