@@ -1,7 +1,7 @@
 """Every operation of the public API, fuzzed by its own description against the real platform: no
 5xx, nothing that is not described.
 
-ORION_FUZZ_REQUESTS says how many requests in all (2,000 by default; .ci/run sends 25,000).
+ORION_FUZZ_REQUESTS says how many requests in all (2,000 by default).
 """
 
 from __future__ import annotations
@@ -9,10 +9,9 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
-import httpx
 import pytest
 import requests
 import schemathesis
@@ -28,7 +27,8 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from orion.services.bff_workstation import openapi
-from tests.e2e.platform_process import Platform
+from tests.stack import Stack
+from tests.stack_clients import desk_of
 
 REQUESTS = int(os.environ.get("ORION_FUZZ_REQUESTS", "2000"))
 CHECKS: list[Any] = [
@@ -47,35 +47,31 @@ ROUNDS = [
     for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
     for is_real in (False, True)
 ]
-EACH = max(1, REQUESTS // (len(OPERATIONS) * len(ROUNDS)) + 1)
-ASK = {"instrumentId": "EURUSD", "side": "BUY", "size": "1000000", "expirySeconds": 300}
+# Some operations have few different requests and are done sooner; the others make up for them.
+EACH = max(1, REQUESTS * 3 // (2 * len(OPERATIONS) * len(ROUNDS)))
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300 + REQUESTS // 10)]
 
 
 @pytest.fixture(scope="module")
-def platform() -> Iterator[Platform]:
+async def platform() -> AsyncIterator[Stack]:
     """A platform of its own: what is fuzzed here must not disturb the journeys."""
-    with Platform() as running:
+    async with Stack("fuzz") as running:
+        await running.allow("trader@alpha", 100_000)
         yield running
 
 
 @pytest.fixture(scope="module")
-def real(platform: Platform) -> dict[str, Any]:
+async def real(platform: Stack) -> dict[str, Any]:
     """A token, and ids of things that are there."""
-    token = platform.token("trader@alpha")
-    with httpx.Client(
-        base_url=platform.base, headers={"authorization": f"Bearer {token}"}
-    ) as client:
-        rfq = client.post(
-            "/api/v1/rfqs", json=ASK, headers={"idempotency-key": "fuzz-rfq-1"}
-        ).json()
-        watchlist = client.get("/api/v1/watchlists").json()["items"][0]
+    async with desk_of(platform, "trader@alpha") as desk:
+        rfq = await desk.trade()
+        watchlist = (await desk.get("/watchlists")).json()["items"][0]
     return {
-        "token": token,
+        "token": await platform.token("trader@alpha"),
         "rfq_id": rfq["rfqId"],
         "correlation_id": rfq["correlationId"],
+        "trade_id": rfq["tradeId"],
         "watchlist_id": watchlist["watchlistId"],
-        "trade_id": rfq["rfqId"],
     }
 
 
@@ -89,7 +85,7 @@ def sent() -> Counter[str]:
     ("mode", "is_real"), ROUNDS, ids=[f"{m.value}{'-real-id' if r else ''}" for m, r in ROUNDS]
 )
 def test_no_operation_breaks(
-    platform: Platform,
+    platform: Stack,
     real: dict[str, Any],
     sent: Counter[str],
     operation: Any,
@@ -119,7 +115,7 @@ def test_no_operation_breaks(
             for k, v in (case.headers or {}).items()
             if k.lower() not in ("authorization", "cookie")
         }
-        response = case.call(platform.base, session, timeout=20)
+        response = case.call(platform.url, session, timeout=20)
         sent[str(response.status_code)] += 1
         assert response.status_code not in (500, 502, 504), response.text
         # Too large to be read at all is a refusal too.
@@ -139,6 +135,6 @@ def can_be_negated(operation: Any, fixed: dict[str, Any]) -> bool:
 def test_it_really_happened(sent: Counter[str]):
     """Green and empty would be red."""
     if sum(sent.values()):  # not when a single case was picked
-        assert sum(sent.values()) >= REQUESTS * 0.7, sent
+        assert sum(sent.values()) >= REQUESTS * 0.8, sent
         assert sent["200"] and sent["400"] and sent["404"] and sent["422"], sent
         print("answers by status:", dict(sorted(sent.items())))
