@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.async_api import Browser
 
+from tests.e2e.screen import CHROMIUM, chromium
 from tests.stack import CHECKOUT, Stack
 from tests.stack_clients import Desk, desk_of
 
@@ -65,6 +67,15 @@ async def stack(calm_dealers: dict[str, str]) -> AsyncIterator[Stack]:
         for user in ("trader@alpha", "trader@beta", "trader2@alpha"):
             await running.allow(user, 100_000)
         yield running
+
+
+@pytest.fixture(scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    """Chromium, as a Debian machine carries it."""
+    if not CHROMIUM.exists():
+        pytest.fail(f"{CHROMIUM} is missing: run `make test` as root, or install chromium")
+    async with chromium() as made:
+        yield made
 
 
 @pytest.fixture
