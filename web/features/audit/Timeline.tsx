@@ -191,7 +191,7 @@ function Story({ subject }: { subject: TimelineSubject }) {
           </Button>
         </div>
         <div className="small faint">
-          <span className="mono clip" title={subject.correlationId}>
+          <span className="mono clip timeline-id" title={subject.correlationId}>
             {subject.correlationId}
           </span>
           <CopyButton text={subject.correlationId} label="Copy correlation id" />

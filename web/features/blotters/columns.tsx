@@ -1,3 +1,4 @@
+import { dealerName } from '@client/dealers';
 import { session } from '@client/session';
 import { byNumber, type GridColumn } from '@grid/columns';
 import { fullSize } from '@model/notional';
@@ -115,8 +116,9 @@ export const rfqColumns: GridColumn<RfqRow>[] = [
     head: 'Dealer',
     width: 90,
     hidden: true,
-    value: (r) => r.lpId,
-    text: (r) => r.lpId ?? '–',
+    value: (r) => dealerName(r.lpId),
+    text: (r) => dealerName(r.lpId) ?? '–',
+    csv: (r) => r.lpId,
   },
   {
     id: 'currency',
@@ -217,7 +219,7 @@ export const tradeColumns: GridColumn<Trade>[] = [
     text: (t) => priceText(t.price, instrument(t.instrumentId)),
     compare: byNumber,
   },
-  { id: 'dealer', head: 'Dealer', width: 92, value: (t) => dealerName(t), csv: (t) => t.lpId },
+  { id: 'dealer', head: 'Dealer', width: 92, value: (t) => dealerName(t.lpId), csv: (t) => t.lpId },
   {
     id: 'settles',
     head: 'Value',
@@ -286,9 +288,3 @@ export const tradeColumns: GridColumn<Trade>[] = [
     className: 'mono',
   },
 ];
-
-// The counterparty's name is on the trade itself: the side that is not our tenant.
-function dealerName(trade: Trade): string {
-  const other = trade.side === 'BUY' ? trade.seller : trade.buyer;
-  return other || trade.lpId;
-}

@@ -24,7 +24,7 @@ function faceOfQuote(rfq: Rfq, of: Instrument, quote: Quote, selection: Selectio
   const buy = rfq.side === 'BUY';
   const pays = consideration(quote.price, quote.size, of);
   const place =
-    quote.quoteId === selection.bestId ? `best of ${selection.liveCount} live` : 'not the best';
+    quote.quoteId === selection.bestId ? `best of ${selection.liveCount}` : 'not the best';
   return {
     enabled: true,
     main: `${buy ? 'Buy' : 'Sell'} ${fullSize(quote.size)} ${rfq.currency} at ${priceText(quote.price, of)}`,

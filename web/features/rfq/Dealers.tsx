@@ -1,11 +1,12 @@
+import { useDealers } from '@client/dealers';
 import { asApiError } from '@client/problem';
 import { useCan, useSession } from '@client/session';
 import { NO_VALUE } from '@model/price';
 import { T } from '@model/testids';
-import type { Dealer, Rfq } from '@model/types';
+import type { Dealer, Rfq, RfqDealer } from '@model/types';
 import { Check, Tag } from '@ui/controls';
 import { Failed } from '@ui/states';
-import { type Choice, useDealers } from './dealers';
+import type { Choice } from './dealers';
 
 const percent = (ratio: number | null, decimals: number) =>
   ratio === null ? NO_VALUE : (ratio * 100).toFixed(decimals);
@@ -102,6 +103,10 @@ export function DealerChoices({
   );
 }
 
+// The dealer's own words where there are any; the RFQ keeps only a short code.
+const why = (asked: RfqDealer, dealer: Dealer | undefined): string =>
+  dealer?.reason ?? (asked.reason ? asked.reason.toLowerCase().replaceAll('_', ' ') : 'not asked');
+
 /** Who was asked: the same rows, without a choice. */
 export function DealersAsked({ rfq }: { rfq: Rfq }) {
   const { data } = useDealers();
@@ -118,8 +123,8 @@ export function DealersAsked({ rfq }: { rfq: Rfq }) {
               {one.name}
             </span>
             {out || !dealer ? (
-              <span className="dealer-reason clip" title={one.reason ?? ''}>
-                {one.reason ?? ''}
+              <span className="dealer-reason clip" title={why(one, dealer)}>
+                {why(one, dealer)}
               </span>
             ) : (
               <Score dealer={dealer} />

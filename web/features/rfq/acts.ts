@@ -73,6 +73,7 @@ export async function sendRfq(request: CreateRfq): Promise<void> {
       const rfq = await api.createRfq(request, key);
       rfqs.put([rfq]);
       openTab(rfq.rfqId);
+      showTimeline(subjectOf(rfq));
       setCreation({ kind: 'idle' });
       ticket.setState((s) => ({ draft: { ...s.draft, size: '', minSize: '' } }));
       return;

@@ -1,7 +1,5 @@
-import { api } from '@client/rest';
-import { useCan } from '@client/session';
+import { useDealers } from '@client/dealers';
 import type { Dealer } from '@model/types';
-import { useQuery } from '@tanstack/react-query';
 import { useMemo } from 'react';
 import type { Draft } from './store';
 
@@ -10,16 +8,6 @@ export interface Choice {
   /** Why this dealer cannot be asked for this instrument; null when it can. */
   off: string | null;
   chosen: boolean;
-}
-
-export function useDealers() {
-  const may = useCan('dealers.read');
-  return useQuery({
-    queryKey: ['dealers'],
-    queryFn: async () => (await api.dealers()).items,
-    enabled: may,
-    refetchInterval: 15_000,
-  });
 }
 
 export function choicesOf(dealers: readonly Dealer[], draft: Draft): Choice[] {
