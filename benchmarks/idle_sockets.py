@@ -2,8 +2,9 @@
 
     python -m benchmarks.idle_sockets [--sockets 2000]
 
-The edge of the tests (real port, real gRPC streams behind it) in this process, with clients that are bare kernel sockets; the
-growth of this process's resident memory is divided by the sockets, so the clients' own few hundred bytes are in it too.
+The edge of the tests (real port, real gRPC streams behind it) in this process, with clients that
+are bare kernel sockets; the growth of this process's resident memory is divided by the sockets, so
+the clients' own few hundred bytes are in it too.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ async def one(port: int, token: str) -> socket.socket:
     loop = asyncio.get_running_loop()
     await loop.sock_connect(sock, ("127.0.0.1", port))
     head = (
-        "GET /api/v1/stream HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "GET /api/v1/stream HTTP/1.1\r\nHost: localhost\r\n"
+        "Upgrade: websocket\r\nConnection: Upgrade\r\n"
         "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
         f"Authorization: Bearer {token}\r\n\r\n"
     )
@@ -60,7 +62,9 @@ async def run(count: int) -> None:
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--sockets", type=int, default=2_000)
     options = parser.parse_args()
     if options.sockets > 5_000:

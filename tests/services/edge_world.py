@@ -1,4 +1,6 @@
-"""The edge on a real port, with real gRPC streams behind it whose content the test writes, and a real client before it."""
+"""The edge on a real port, with real gRPC streams behind it whose content the test writes, and a
+real client before it.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +51,9 @@ CLASSES = {"EURUSD": "FX", "USDJPY": "FX", "GBPUSD": "FX", "UST10Y": "RATES", "V
 
 
 class Source:
-    """One upstream: a snapshot for whoever opens it, then what the test pushes. `break_all` drops every stream."""
+    """One upstream: a snapshot for whoever opens it, then what the test pushes. `break_all` drops
+    every stream.
+    """
 
     def __init__(self) -> None:
         self.snapshot: Any = None
@@ -139,7 +143,9 @@ class Upstreams(
 class World:
     """A running edge."""
 
-    def __init__(self, up: Upstreams, verifier: Verifier, forger: Forger, module: Module, port: int):
+    def __init__(
+        self, up: Upstreams, verifier: Verifier, forger: Forger, module: Module, port: int
+    ):
         self.up, self.verifier, self.forger = up, verifier, forger
         self.module, self.port = module, port
         self.edge = module.stream._handler  # the tests look at counters only the edge has
@@ -230,8 +236,14 @@ async def closed_with(ws: ClientConnection) -> tuple[int | None, str | None]:
 def tick(name: str, bid: str, ask: str, at: int = 0, **more: Any) -> marketdata_pb2.MarketTick:
     now = at or SystemClock().now()
     return marketdata_pb2.MarketTick(
-        instrument_id=name, bid=bid, ask=ask, mid=bid, timestamp_us=now, received_at_us=now,
-        source="SIM", **more,
+        instrument_id=name,
+        bid=bid,
+        ask=ask,
+        mid=bid,
+        timestamp_us=now,
+        received_at_us=now,
+        source="SIM",
+        **more,
     )
 
 
@@ -254,13 +266,24 @@ def rfq(
 
 def trade(number: int, tenant: str = "alpha", requester: str = "trader", desk: str = "fx") -> Any:
     return trade_pb2.TradeDetails(
-        trade_id=f"trade-{tenant}-{number}", tenant_id=tenant, requester=f"{requester}@{tenant}",
-        desk=desk, side=common_pb2.SELL, traded_at_us=SystemClock().now(), status="EXECUTED",
+        trade_id=f"trade-{tenant}-{number}",
+        tenant_id=tenant,
+        requester=f"{requester}@{tenant}",
+        desk=desk,
+        side=common_pb2.SELL,
+        traded_at_us=SystemClock().now(),
+        status="EXECUTED",
     )
 
 
 def note(number: int, tenant: str = "alpha", user: str = "trader") -> Any:
     return notifications_pb2.Notification(
-        notification_id=f"note-{tenant}-{number}", tenant_id=tenant, user=f"{user}@{tenant}",
-        kind="TRADE_DONE", severity="INFO", title="t", text="x", at_us=SystemClock().now(),
+        notification_id=f"note-{tenant}-{number}",
+        tenant_id=tenant,
+        user=f"{user}@{tenant}",
+        kind="TRADE_DONE",
+        severity="INFO",
+        title="t",
+        text="x",
+        at_us=SystemClock().now(),
     )

@@ -77,24 +77,41 @@ async def running(
         folder = stack.enter_context(tempfile.TemporaryDirectory(dir="/tmp"))
         file = Path(folder) / "orion.toml"
         file.touch()
-        settings = Settings(environment={"ORION_DATA_DIR": folder, **(environment or {})}, file=file)
+        settings = Settings(
+            environment={"ORION_DATA_DIR": folder, **(environment or {})}, file=file
+        )
         store = PostgresStore(db.writer)
         bus = PostgresBus(db.writer)
         database = PostgresDatabase(db.reader, db.writer)
         for closing in (store, bus, database):
             stack.push_async_callback(closing.close)
         address = f"unix:{folder}/core.sock"
-        directory = Directory(dict.fromkeys(NAMES, address), ServiceTokens(SERVICE_KEY, "test", clock))
+        directory = Directory(
+            dict.fromkeys(NAMES, address), ServiceTokens(SERVICE_KEY, "test", clock)
+        )
         stack.push_async_callback(directory.close)
         ports = Ports(
-            clock, bus, store, database, MemoryCache(), directory, verifier, settings, None, address=address
-        )  # fmt: skip
+            clock,
+            bus,
+            store,
+            database,
+            MemoryCache(),
+            directory,
+            verifier,
+            settings,
+            None,
+            address=address,
+        )
         world = Stack(ports, Forger(key, clock.now() // 1_000_000))
         builders: dict[str, Callable[[], Module]] = {
-            "reference": lambda: reference_module.build(ports, ReferenceConfig(**(reference or {}))),
+            "reference": lambda: reference_module.build(
+                ports, ReferenceConfig(**(reference or {}))
+            ),
             "marketdata_ingest": lambda: ingest_module.build(ports, IngestConfig(**(ingest or {}))),
-            "marketdata_projection": lambda: projection_module.build(ports, ProjectionConfig(**(projection or {}))),
-        }  # fmt: skip
+            "marketdata_projection": lambda: projection_module.build(
+                ports, ProjectionConfig(**(projection or {}))
+            ),
+        }
         world.modules = {n: builders[n]() for n in names}
         server = RpcServer(address, verifier.verify)
         for made in world.modules.values():

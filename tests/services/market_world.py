@@ -16,9 +16,7 @@ AS_OF = date(2026, 2, 9)
 T0 = 1_770_000_000_000_000
 SECOND = 1_000_000
 FOLDER = Path(seed_files.__file__).with_name("seeds")
-RECORDING = (
-    Path(spec_of.__code__.co_filename).with_name("recordings") / "fx_quotes_2019-01-01.csv"
-)
+RECORDING = Path(spec_of.__code__.co_filename).with_name("recordings") / "fx_quotes_2019-01-01.csv"
 
 
 def seeds() -> seed_files.Seeds:
@@ -55,7 +53,11 @@ class HandFeed:
 
 
 def row(
-    bid: str | None, ask: str | None, at: int = T0, symbol: str = "EUR/USD", flags: Sequence[str] = ()
+    bid: str | None,
+    ask: str | None,
+    at: int = T0,
+    symbol: str = "EUR/USD",
+    flags: Sequence[str] = (),
 ) -> RawQuote:
     """A vendor's row."""
     return RawQuote(symbol, bid, ask, at, None, tuple(flags))

@@ -1,4 +1,6 @@
-"""What ingest believes: malformed, crossed, late, silent. No clock but the one that is moved by hand."""
+"""What ingest believes: malformed, crossed, late, silent. No clock but the one that is moved by
+hand.
+"""
 
 from __future__ import annotations
 
@@ -45,14 +47,21 @@ def intake(**more: object) -> Intake:
 @pytest.mark.parametrize(
     ("bad", "reason"),
     [
-        (row("", ""), "EMPTY"), (row(None, None), "EMPTY"), (row("x", "1.2"), "NOT_A_NUMBER"),
-        (row("NaN", "1.2"), "NOT_A_NUMBER"), (row("-1", "1.2"), "NOT_POSITIVE"), (row("0", "1"), "NOT_POSITIVE"),
-        (row("1e12", "1"), "TOO_LARGE"), (row("1." + "1" * 20, "2"), "TOO_MANY_DECIMALS"),
-        (row("1", "2", at=0), "BAD_TIME"), (row("1", "2", at=T0 + 60 * SECOND), "FROM_FUTURE"),
-        (row("1", "2", symbol="XAU/XAG"), "UNKNOWN_SYMBOL"), (row("١", "2\x00"), "NOT_A_NUMBER"),
+        (row("", ""), "EMPTY"),
+        (row(None, None), "EMPTY"),
+        (row("x", "1.2"), "NOT_A_NUMBER"),
+        (row("NaN", "1.2"), "NOT_A_NUMBER"),
+        (row("-1", "1.2"), "NOT_POSITIVE"),
+        (row("0", "1"), "NOT_POSITIVE"),
+        (row("1e12", "1"), "TOO_LARGE"),
+        (row("1." + "1" * 20, "2"), "TOO_MANY_DECIMALS"),
+        (row("1", "2", at=0), "BAD_TIME"),
+        (row("1", "2", at=T0 + 60 * SECOND), "FROM_FUTURE"),
+        (row("1", "2", symbol="XAU/XAG"), "UNKNOWN_SYMBOL"),
+        (row("١", "2\x00"), "NOT_A_NUMBER"),
     ],
     ids=str,
-)  # fmt: skip
+)
 def test_malformed_rows_are_dropped_counted_and_stop_nothing(bad: RawQuote, reason: str) -> None:
     it, feed = intake(), HandFeed()
     ticks, _ = it.take(feed, FeedBatch([row("1.1", "1.2"), bad, row("1.3", "1.4")]), T0)
@@ -95,7 +104,9 @@ def test_late_is_behind_the_newest_of_its_instrument() -> None:
     ticks, _ = it.take(feed, FeedBatch([row("1", "2", at=t) for t in at]), T0 + SECOND)
     assert [Flag.LATE in t.flags for t in ticks] == [False, False, True, False]
     assert it.account.late == 1
-    (other,), _ = it.take(feed, FeedBatch([row("1", "2", at=T0 - SECOND, symbol="USD/JPY")]), T0 + SECOND)
+    (other,), _ = it.take(
+        feed, FeedBatch([row("1", "2", at=T0 - SECOND, symbol="USD/JPY")]), T0 + SECOND
+    )
     assert Flag.LATE not in other.flags
 
 
@@ -174,9 +185,15 @@ async def test_nothing_is_lost_or_doubled_while_the_log_is_away() -> None:
     assert run.intake.account.published == 300
 
 
-async def test_a_row_that_breaks_our_code_does_not_stop_the_feed(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_row_that_breaks_our_code_does_not_stop_the_feed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     feed, shelf = HandFeed(), Shelf()
-    feed.waiting = [FeedBatch([row("1", "2")]), FeedBatch([row("3", "4")]), FeedBatch([row("5", "6")])]
+    feed.waiting = [
+        FeedBatch([row("1", "2")]),
+        FeedBatch([row("3", "4")]),
+        FeedBatch([row("5", "6")]),
+    ]
     it = intake()
     good = it.take
 
@@ -186,7 +203,9 @@ async def test_a_row_that_breaks_our_code_does_not_stop_the_feed(monkeypatch: py
         return good(f, batch, at)  # type: ignore[arg-type]
 
     monkeypatch.setattr(it, "take", take)
-    await asyncio.wait_for(Ingest([feed], it, shelf, ManualClock(T0), in_flight=50, look_ms=1000).run(), 10)
+    await asyncio.wait_for(
+        Ingest([feed], it, shelf, ManualClock(T0), in_flight=50, look_ms=1000).run(), 10
+    )
     assert [str(t.bid) for t in shelf.ticks] == ["1", "5"] and it.account.dropped["BUG"] == 1
 
 
@@ -196,18 +215,24 @@ async def test_a_row_that_breaks_our_code_does_not_stop_the_feed(monkeypatch: py
 def test_the_recordings_format() -> None:
     form = recognise(RECORDING)
     first = next(iter(rows(RECORDING, form)))
-    assert first == RawQuote("USD/JPY", "109.676", "109.687", 1_546_383_600_071_000, 1_546_383_600_071_000)
+    assert first == RawQuote(
+        "USD/JPY", "109.676", "109.687", 1_546_383_600_071_000, 1_546_383_600_071_000
+    )
     assert set(symbols_in(RECORDING, form)) == {"EUR/USD", "USD/JPY"}
 
 
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        ("EUR/USD,20190101 23:00:00.078,1.1", "COLUMNS"), ("EUR/USD,2019-01-01 23:00:00.078,1.1,1.2", "BAD_TIME"),
-        ("EUR/USD,20191301 23:00:00.078,1.1,1.2", "BAD_TIME"), ("EUR/USD,,1.1,1.2", "BAD_TIME"),
-        ("EUR/USD,20190101 23:00:00,1.1,1.2", "BAD_TIME"), ("a,b,c,d,e", "COLUMNS"), ("\x00", "COLUMNS"),
+        ("EUR/USD,20190101 23:00:00.078,1.1", "COLUMNS"),
+        ("EUR/USD,2019-01-01 23:00:00.078,1.1,1.2", "BAD_TIME"),
+        ("EUR/USD,20191301 23:00:00.078,1.1,1.2", "BAD_TIME"),
+        ("EUR/USD,,1.1,1.2", "BAD_TIME"),
+        ("EUR/USD,20190101 23:00:00,1.1,1.2", "BAD_TIME"),
+        ("a,b,c,d,e", "COLUMNS"),
+        ("\x00", "COLUMNS"),
     ],
-)  # fmt: skip
+)
 def test_lines_that_cannot_be_read(line: str, reason: str) -> None:
     assert pair_csv(line) == reason
 
@@ -221,11 +246,20 @@ def test_no_line_breaks_a_parser(line: str) -> None:
 def test_bad_rows_in_a_file_are_counted_beside_good_ones(tmp_path: Path) -> None:
     file = tmp_path / "mixed.csv"
     file.write_bytes(
-        b"\xef\xbb\xbfpair,timestamp_utc,bid,ask\r\nEUR/USD,20190101 23:00:00.078,1.1,1.2\r\n\r\nbroken\r\n"
-        b"EUR/USD,20190101 23:00:01.078,\xff\xfe,1.2\r\n" + b"x" * 9_000 + b"\r\nEUR/USD,20190101 23:00:02.000,1.3,1.4"
-    )  # fmt: skip
+        b"\xef\xbb\xbfpair,timestamp_utc,bid,ask\r\n"
+        b"EUR/USD,20190101 23:00:00.078,1.1,1.2\r\n\r\nbroken\r\n"
+        b"EUR/USD,20190101 23:00:01.078,\xff\xfe,1.2\r\n"
+        + b"x" * 9_000
+        + b"\r\nEUR/USD,20190101 23:00:02.000,1.3,1.4"
+    )
     found = list(rows(file, recognise(file)))
-    assert [f if isinstance(f, str) else f.ask for f in found] == ["1.2", "COLUMNS", "1.2", "TOO_LONG", "1.4"]
+    assert [f if isinstance(f, str) else f.ask for f in found] == [
+        "1.2",
+        "COLUMNS",
+        "1.2",
+        "TOO_LONG",
+        "1.4",
+    ]
 
 
 def test_unknown_formats_say_what_is_known(tmp_path: Path) -> None:
@@ -237,8 +271,12 @@ def test_unknown_formats_say_what_is_known(tmp_path: Path) -> None:
 
 async def test_replay_keeps_the_vendors_pace_and_rebases_time(tmp_path: Path) -> None:
     file = tmp_path / "short.csv"
-    lines = ["EUR/USD,20190101 23:00:00.000,1.1,1.2", "EUR/USD,20190101 23:00:02.000,1.3,1.4",
-             "GBP/XXX,20190101 23:00:02.500,1.3,1.4", "EUR/USD,20190101 23:00:03.000,1.5,1.6"]  # fmt: skip
+    lines = [
+        "EUR/USD,20190101 23:00:00.000,1.1,1.2",
+        "EUR/USD,20190101 23:00:02.000,1.3,1.4",
+        "GBP/XXX,20190101 23:00:02.500,1.3,1.4",
+        "EUR/USD,20190101 23:00:03.000,1.5,1.6",
+    ]
     file.write_text("pair,timestamp_utc,bid,ask\n" + "\n".join(lines))
     clock = SystemClock()
     known = known_symbols({"EURUSD": ("EUR", "USD")})
@@ -281,7 +319,7 @@ async def test_the_mock_venue_is_an_adapter_like_any_other() -> None:
 async def test_a_venue_that_hangs_up_is_called_again() -> None:
     calls = 0
 
-    async def lines():  # noqa: ANN202
+    async def lines():
         nonlocal calls
         calls += 1
         yield '{"i": "GBP-USD", "t": 1770000000000000000, "b": "1.2", "o": "1.3"}'

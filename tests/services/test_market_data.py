@@ -1,4 +1,6 @@
-"""Market data end to end on a real PostgreSQL: what feeds say, what lies on the bus, what is asked back."""
+"""Market data end to end on a real PostgreSQL: what feeds say, what lies on the bus, what is asked
+back.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,9 @@ async def test_seeds_become_events_once(db: TestDatabase) -> None:
             answer = await stack.reference.ListInstruments(
                 reference_pb2.ListInstrumentsRequest(), metadata=stack.as_service()
             )
-            assert [i.instrument_id for i in answer.instruments] == [i.instrument_id for i in known.instruments]
+            assert [i.instrument_id for i in answer.instruments] == [
+                i.instrument_id for i in known.instruments
+            ]
 
             async def rows(stack: Stack = stack) -> int:
                 async with stack.ports.database.read("alpha") as sql:
@@ -93,8 +97,12 @@ async def test_users_see_what_they_are_entitled_to(db: TestDatabase) -> None:
 
 
 async def test_simulated_ticks_reach_snapshot_stream_and_history(db: TestDatabase) -> None:
-    async with running(db, ingest={"rate": 300.0}, projection={"store_ms": 100, "bar_s": 1}) as stack:
-        call = stack.market.StreamTicks(marketdata_pb2.TickSubscription(), metadata=stack.as_service())
+    async with running(
+        db, ingest={"rate": 300.0}, projection={"store_ms": 100, "bar_s": 1}
+    ) as stack:
+        call = stack.market.StreamTicks(
+            marketdata_pb2.TickSubscription(), metadata=stack.as_service()
+        )
         first = await call.read()
         assert first.snapshot
         seen: Counter[str] = Counter()
@@ -108,7 +116,9 @@ async def test_simulated_ticks_reach_snapshot_stream_and_history(db: TestDatabas
         me = stack.as_user()
         answer = await stack.market.GetSnapshot(SNAPSHOT(), metadata=me)
         assert answer.served_from == "cache"
-        assert {t.instrument_id for t in answer.ticks} == {i.instrument_id for i in seeds().instruments if i.asset_class.value == "FX"}
+        assert {t.instrument_id for t in answer.ticks} == {
+            i.instrument_id for i in seeds().instruments if i.asset_class.value == "FX"
+        }
         eur = next(t for t in answer.ticks if t.instrument_id == "EURUSD")
         assert eur.source == "SIM" and float(eur.bid) < float(eur.ask) and eur.heartbeat_at_us
         assert float(eur.day_low) <= float(eur.mid) <= float(eur.day_high)
@@ -123,7 +133,9 @@ async def test_simulated_ticks_reach_snapshot_stream_and_history(db: TestDatabas
         assert [b.at_us for b in bars] == sorted({b.at_us for b in bars})
         assert all(float(b.low) <= float(b.mid) <= float(b.high) and b.ticks for b in bars)
         with pytest.raises(grpc.aio.AioRpcError) as hidden:
-            await stack.market.GetHistory(marketdata_pb2.HistoryRequest(instrument_id="UST10Y"), metadata=me)
+            await stack.market.GetHistory(
+                marketdata_pb2.HistoryRequest(instrument_id="UST10Y"), metadata=me
+            )
         assert dict(hidden.value.trailing_metadata())["orion-code"] == "MD-402"
         told = await stack.market.GetFeedStatus(FEED(), metadata=me)
         assert (told.mode, told.scenario, told.seed) == ("SIM", "calm", 4711)
@@ -159,10 +171,14 @@ async def test_a_lost_cache_is_replaced_by_the_tables(db: TestDatabase) -> None:
 
 
 async def test_the_whole_recording_is_accounted_for(db: TestDatabase) -> None:
-    """20,000 rows in at full speed: each is on the bus, or dropped with a reason. Compared with the file itself."""
+    """20,000 rows in at full speed: each is on the bus, or dropped with a reason. Compared with the
+    file itself.
+    """
     environment = {"ORION_REPLAY": str(RECORDING), "ORION_SPEED": "max", "ORION_ONCE": "true"}
     async with running(db, environment=environment, ingest={"rate": 1.0}) as stack:
-        pulses = stack.feed.WatchFeed(marketdata_pb2.WatchFeedRequest(), metadata=stack.as_service())
+        pulses = stack.feed.WatchFeed(
+            marketdata_pb2.WatchFeedRequest(), metadata=stack.as_service()
+        )
         async with asyncio.timeout(60):
             async for pulse in pulses:
                 status = pulse.status
@@ -191,14 +207,20 @@ async def test_the_whole_recording_is_accounted_for(db: TestDatabase) -> None:
         assert set(status.replayed) == {"EURUSD", "USDJPY", "EURJPY"}
         others = {t.instrument_id for t in ticks if t.source == "SIM"}
         assert "GBPUSD" in others and not others & set(status.replayed)
-        await until(lambda: stack.modules["reference"].rpc[0][1]._known.replayed == set(status.replayed))
+        await until(
+            lambda: stack.modules["reference"].rpc[0][1]._known.replayed == set(status.replayed)
+        )
         answer = await stack.reference.ListInstruments(
             reference_pb2.ListInstrumentsRequest(), metadata=stack.as_service()
         )
-        assert {i.instrument_id for i in answer.instruments if i.source == "REPLAY"} == set(status.replayed)
+        assert {i.instrument_id for i in answer.instruments if i.source == "REPLAY"} == set(
+            status.replayed
+        )
 
 
-@pytest.mark.parametrize("bad", ["ORION_REPLAY=nothere.csv", "ORION_SPEED=fast", "ORION_SPEED=0", "ORION_SCENARIO=storm"])
+@pytest.mark.parametrize(
+    "bad", ["ORION_REPLAY=nothere.csv", "ORION_SPEED=fast", "ORION_SPEED=0", "ORION_SCENARIO=storm"]
+)
 async def test_wrong_settings_are_named(db: TestDatabase, bad: str) -> None:
     from orion.platform.config import ConfigError
 

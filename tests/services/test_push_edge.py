@@ -50,7 +50,12 @@ async def test_snapshot_first_then_updates(world: World) -> None:
         update = await hear(ws, "update", "ticks")
         assert [i["instrumentId"] for i in update["items"]] == ["EURUSD"]
         item = update["items"][0]
-        assert (item["bid"], item["ask"], item["source"], item["flags"]) == ("1.10", "1.11", "SIM", [])
+        assert (item["bid"], item["ask"], item["source"], item["flags"]) == (
+            "1.10",
+            "1.11",
+            "SIM",
+            [],
+        )
         assert item["timestamp"].endswith("Z") and len(item["receivedAt"]) == 24
         assert update["seq"] > first["seq"]
 
@@ -106,15 +111,21 @@ async def test_stale_and_recovered_are_told(world: World) -> None:
         await say(ws, op="subscribe", channel="ticks", instrumentIds=["EURUSD"])
         await hear(ws, "snapshot")
         change = marketdata_pb2.StatusChange(
-            instrument_id="EURUSD", stale=True, since_us=1_770_000_000_000_000,
+            instrument_id="EURUSD",
+            stale=True,
+            since_us=1_770_000_000_000_000,
             last_tick_at_us=1_769_999_000_000_000,
-        )  # fmt: skip
+        )
         world.up.ticks.push(ticks(status=[change]))
         told = await hear(ws, "stale")
-        assert told["items"] == [{
-            "instrumentId": "EURUSD", "state": "STALE", "since": "2026-02-02T02:40:00.000Z",
-            "lastTickAt": "2026-02-02T02:23:20.000Z",
-        }]  # fmt: skip
+        assert told["items"] == [
+            {
+                "instrumentId": "EURUSD",
+                "state": "STALE",
+                "since": "2026-02-02T02:40:00.000Z",
+                "lastTickAt": "2026-02-02T02:23:20.000Z",
+            }
+        ]
         assert "STALE" in (await hear(ws, "update", "ticks"))["items"][0]["flags"]
         change.stale = False
         world.up.ticks.push(ticks(status=[change]))
@@ -136,7 +147,9 @@ async def test_a_quiet_symbol_shows_its_sign_of_life(world: World) -> None:
 
 async def test_instruments_one_may_not_see_do_not_exist(world: World) -> None:
     async with world.connect(world.token()) as ws:  # FX only
-        await say(ws, op="subscribe", channel="ticks", instrumentIds=["UST10Y", "NOTHERE", "EURUSD"])
+        await say(
+            ws, op="subscribe", channel="ticks", instrumentIds=["UST10Y", "NOTHERE", "EURUSD"]
+        )
         first, second = await hear(ws), await hear(ws)
         assert {i["instrumentId"] for i in first["items"]} == {"EURUSD"}
         assert second["type"] == "error" and second["items"][0]["code"] == "MD-402"
@@ -151,7 +164,8 @@ async def test_lost_prices_are_said_and_come_back() -> None:
         await hear(ws, "snapshot")
         assert (await hear(ws, "heartbeat"))["items"][0]["degraded"] == []
         opened = world.up.ticks.opened
-        good, world.up.ticks.snapshot = world.up.ticks.snapshot, None  # nothing can be sent: it fails
+        # nothing can be sent: it fails
+        good, world.up.ticks.snapshot = world.up.ticks.snapshot, None
         world.up.ticks.break_all()
         beat = await hear(ws, "heartbeat")
         while beat["items"][0]["degraded"] != ["ticks"]:
@@ -173,13 +187,17 @@ async def test_rfqs_are_complete_numbered_and_only_mine_to_see(world: World) -> 
     async with (
         world.connect(world.token()) as trader,
         world.connect(world.token(sub="u2", user="trader2@alpha", desk="rates")) as other_desk,
-        world.connect(world.token(sub="u3", user="risk@alpha", desk="", roles=["ROLE_RISK"])) as risk,
+        world.connect(
+            world.token(sub="u3", user="risk@alpha", desk="", roles=["ROLE_RISK"])
+        ) as risk,
     ):
         for ws in (trader, other_desk, risk):
             await say(ws, op="subscribe", channel="rfqs")
             assert (await hear(ws, "snapshot", "rfqs"))["seq"] == 1
         for n in range(1, 6):
-            world.up.rfqs.push(rfq_pb2.RFQUpdate(items=[rfq(n), rfq(n, requester="trader2", desk="rates")]))
+            world.up.rfqs.push(
+                rfq_pb2.RFQUpdate(items=[rfq(n), rfq(n, requester="trader2", desk="rates")])
+            )
         got = [await hear(trader, "update", "rfqs") for _ in range(5)]
         assert [f["seq"] for f in got] == [2, 3, 4, 5, 6]
         assert {i["requester"] for f in got for i in f["items"]} == {"trader@alpha"}
@@ -204,8 +222,9 @@ async def test_rfq_snapshot_holds_open_ones_newest_first_and_drops_ended_ones() 
             world.up.rfqs.push(rfq_pb2.RFQUpdate(items=[rfq(4)]))
             got = [await hear(ws, "update", "rfqs") for _ in range(2)]
             assert [(f["items"][0]["displayId"], f["items"][0]["status"]) for f in got] == [
-                ("R-3", "ACCEPTED"), ("R-4", "QUOTING"),
-            ]  # fmt: skip
+                ("R-3", "ACCEPTED"),
+                ("R-4", "QUOTING"),
+            ]
             # After the owner was away, everybody gets a new snapshot, and numbers go on.
             world.up.rfqs.snapshot = rfq_pb2.RFQUpdate(items=[rfq(7)], snapshot=True)
             world.up.rfqs.break_all()
@@ -223,9 +242,13 @@ async def test_no_frame_of_another_tenant(world: World) -> None:
             await say(beta, op="subscribe", channel=channel)
             heard.append(json.dumps(await hear(beta, "snapshot", channel)))
         # Same names, desk and subject on purpose: only the tenant differs.
-        world.up.rfqs.push(rfq_pb2.RFQUpdate(items=[rfq(77, reason="CANARY"), rfq(78, tenant="beta")]))
+        world.up.rfqs.push(
+            rfq_pb2.RFQUpdate(items=[rfq(77, reason="CANARY"), rfq(78, tenant="beta")])
+        )
         world.up.trades.push(trade_pb2.TradeUpdate(items=[trade(77), trade(78, tenant="beta")]))
-        world.up.notes.push(notifications_pb2.NotificationUpdate(items=[note(77), note(78, tenant="beta")]))
+        world.up.notes.push(
+            notifications_pb2.NotificationUpdate(items=[note(77), note(78, tenant="beta")])
+        )
         for channel in ("rfqs", "trades", "notifications"):
             frame = await hear(beta, "update", channel)
             heard.append(json.dumps(frame))
@@ -249,18 +272,26 @@ async def test_notifications_are_of_one_user(world: World) -> None:
 @pytest.mark.parametrize(
     ("role", "channel"),
     [
-        (Role.PLATFORM, "ticks"), (Role.PLATFORM, "rfqs"), (Role.PLATFORM, "trades"), (Role.ANALYST, "rfqs"),
-        (None, "ticks"), (None, "rfqs"), (None, "trades"), (None, "notifications"),
+        (Role.PLATFORM, "ticks"),
+        (Role.PLATFORM, "rfqs"),
+        (Role.PLATFORM, "trades"),
+        (Role.ANALYST, "rfqs"),
+        (None, "ticks"),
+        (None, "rfqs"),
+        (None, "trades"),
+        (None, "notifications"),
     ],
-)  # fmt: skip
+)
 async def test_roles_that_may_not(world: World, role: Role | None, channel: str) -> None:
     roles = [role.value] if role else ["ROLE_NOBODY"]
     more = {"instrumentIds": ["EURUSD"]} if channel == "ticks" else {}
     async with world.connect(world.token(roles=roles, sub="r", sid="r")) as ws:
         await say(ws, op="subscribe", channel=channel, **more)
         assert (await hear(ws, "error"))["items"][0] == {
-            "code": "AUTH-103", "detail": f"Your role does not read {'prices' if more else channel}", "op": "subscribe",
-        }  # fmt: skip
+            "code": "AUTH-103",
+            "detail": f"Your role does not read {'prices' if more else channel}",
+            "op": "subscribe",
+        }
 
 
 # ---- who is there
@@ -300,9 +331,17 @@ async def test_cookie_from_our_page(world: World, origin: str) -> None:
 
 @pytest.mark.parametrize(
     "origin",
-    [None, "null", "http://localhost:8081", "http://localhost", "https://localhost:8080", "http://evil.example",
-     "http://localhost:8080.evil.example", "HTTP://LOCALHOST:8080"],
-)  # fmt: skip
+    [
+        None,
+        "null",
+        "http://localhost:8081",
+        "http://localhost",
+        "https://localhost:8080",
+        "http://evil.example",
+        "http://localhost:8080.evil.example",
+        "HTTP://LOCALHOST:8080",
+    ],
+)
 async def test_cookie_from_any_other_page(world: World, origin: str | None) -> None:
     world.up.cookies["good"] = world.token()
     before = world.up.resolved
@@ -383,12 +422,22 @@ async def test_the_oldest_socket_of_a_user_makes_room() -> None:
 @pytest.mark.parametrize(
     ("message", "code"),
     [
-        ("{", 4400), ("[]", 4400), ("null", 4400), ('"x"', 4400), ("", 4400), ('{"op":"ping","op":"ping"}', 4400),
-        ('{"op":NaN}', 4400), ("[" * 5_000, 4400), ('{"op":"ping","id":' + "9" * 400 + "}", 4400),
-        (b"{}", 4400), ("x" * 70_000, 1009), ("x" * 3_000_000, 1009), ('{"op":"\\ud800"}', 4400),
+        ("{", 4400),
+        ("[]", 4400),
+        ("null", 4400),
+        ('"x"', 4400),
+        ("", 4400),
+        ('{"op":"ping","op":"ping"}', 4400),
+        ('{"op":NaN}', 4400),
+        ("[" * 5_000, 4400),
+        ('{"op":"ping","id":' + "9" * 400 + "}", 4400),
+        (b"{}", 4400),
+        ("x" * 70_000, 1009),
+        ("x" * 3_000_000, 1009),
+        ('{"op":"\\ud800"}', 4400),
     ],
     ids=lambda v: str(v)[:20],
-)  # fmt: skip
+)
 async def test_garbage_closes_the_socket(world: World, message: str | bytes, code: int) -> None:
     async with world.connect(world.token()) as ws:
         await ws.send(message)
@@ -400,19 +449,26 @@ async def test_garbage_closes_the_socket(world: World, message: str | bytes, cod
 @pytest.mark.parametrize(
     ("message", "code"),
     [
-        ({"op": "fly"}, "WS-501"), ({}, "WS-501"), ({"op": "subscribe"}, "WS-505"),
-        ({"op": "subscribe", "channel": "secrets"}, "WS-505"), ({"op": "subscribe", "channel": 7}, "WS-505"),
+        ({"op": "fly"}, "WS-501"),
+        ({}, "WS-501"),
+        ({"op": "subscribe"}, "WS-505"),
+        ({"op": "subscribe", "channel": "secrets"}, "WS-505"),
+        ({"op": "subscribe", "channel": 7}, "WS-505"),
         ({"op": "subscribe", "channel": "ticks"}, "WS-501"),
         ({"op": "subscribe", "channel": "ticks", "instrumentIds": []}, "WS-501"),
         ({"op": "subscribe", "channel": "ticks", "instrumentIds": [1]}, "WS-501"),
         ({"op": "subscribe", "channel": "ticks", "instrumentIds": ["x" * 65]}, "WS-501"),
-        ({"op": "subscribe", "channel": "ticks", "instrumentIds": [f"I{n}" for n in range(201)]}, "MD-401"),
+        (
+            {"op": "subscribe", "channel": "ticks", "instrumentIds": [f"I{n}" for n in range(201)]},
+            "MD-401",
+        ),
         ({"op": "subscribe", "channel": "rfqs", "instrumentIds": ["EURUSD"]}, "WS-501"),
         ({"op": "subscribe", "channel": "rfqs", "extra": 1}, "WS-501"),
-        ({"op": "ping", "id": [1]}, "WS-501"), ({"op": "ping", "id": True}, "WS-501"),
+        ({"op": "ping", "id": [1]}, "WS-501"),
+        ({"op": "ping", "id": True}, "WS-501"),
     ],
     ids=lambda v: str(v)[:50],
-)  # fmt: skip
+)
 async def test_wrong_messages_are_answered_and_the_socket_stays(
     world: World, message: dict[str, object], code: str
 ) -> None:
@@ -424,7 +480,10 @@ async def test_wrong_messages_are_answered_and_the_socket_stays(
 
 
 async def test_too_many_messages() -> None:
-    async with running(messages_per_second=1, message_burst=5) as world, world.connect(world.token()) as ws:
+    async with (
+        running(messages_per_second=1, message_burst=5) as world,
+        world.connect(world.token()) as ws,
+    ):
         for n in range(10):
             await say(ws, op="ping", id=n)
         code, reason = await closed_with(ws)
@@ -465,7 +524,8 @@ async def raw_socket(world: World) -> socket.socket:
     await loop.sock_connect(sock, ("127.0.0.1", world.port))
     token = world.token(sub="slow", sid="slow")
     head = (
-        "GET /api/v1/stream HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "GET /api/v1/stream HTTP/1.1\r\nHost: localhost\r\n"
+        "Upgrade: websocket\r\nConnection: Upgrade\r\n"
         "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
         f"Authorization: Bearer {token}\r\n\r\n"
     )

@@ -25,15 +25,19 @@ def test_there_is_enough_of_everything() -> None:
     curves = {i.curve for i in found.instruments if i.asset_class is AssetClass.RATES}
     assert curves == {"UST", "BUND"}
     assert [d.lp_id for d in found.dealers if d.enabled] == [
-        "NORTHGATE", "HALDEN", "MERIDIANX", "TARNWICK", "BRACKWATER",
-    ]  # fmt: skip
+        "NORTHGATE",
+        "HALDEN",
+        "MERIDIANX",
+        "TARNWICK",
+        "BRACKWATER",
+    ]
     corvid = next(d for d in found.dealers if d.lp_id == "CORVID")
     assert not corvid.enabled and corvid.reason
     assert all(v.mic.startswith("X") and len(v.mic) == 4 for v in found.venues)
 
 
 @pytest.mark.parametrize("instrument", seeds().instruments, ids=lambda i: i.instrument_id)
-def test_each_instrument_can_be_dealt(instrument) -> None:  # noqa: ANN001
+def test_each_instrument_can_be_dealt(instrument) -> None:
     i = instrument
     assert i.venue_ids and i.tick_size > 0 and i.lot_size > 0
     today = date(2026, 2, 9)
@@ -55,10 +59,15 @@ def test_the_simulator_knows_exactly_the_instruments() -> None:
 @pytest.mark.parametrize(
     ("isin", "is_right"),
     [
-        ("US0378331005", True), ("XS9AD42529A3", True), ("US0378331006", False), ("XS9AD42529A4", False),
-        ("US037833100", False), ("0S0378331005", False), ("US03783310O5", False),
+        ("US0378331005", True),
+        ("XS9AD42529A3", True),
+        ("US0378331006", False),
+        ("XS9AD42529A4", False),
+        ("US037833100", False),
+        ("0S0378331005", False),
+        ("US03783310O5", False),
     ],
-)  # fmt: skip
+)
 def test_isin(isin: str, is_right: bool) -> None:
     assert is_isin(isin) is is_right
 
@@ -102,7 +111,9 @@ def test_only_changes_become_events(tmp_path: Path) -> None:
         assert not catalogue.apply(event)
     assert catalogue.changes(seeds(), 2) == []
 
-    folder = changed_folder(tmp_path, "dealers.toml", "quote_life_ms = 8000", "quote_life_ms = 9000")
+    folder = changed_folder(
+        tmp_path, "dealers.toml", "quote_life_ms = 8000", "quote_life_ms = 9000"
+    )
     rows = tomllib.loads((folder / "instruments.toml").read_text())
     assert "VEGA" in rows["instruments"]
     text = (folder / "instruments.toml").read_text()

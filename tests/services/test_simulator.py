@@ -39,7 +39,8 @@ def test_same_seed_same_market(scenario: str) -> None:
 
 
 def test_the_market_of_the_default_seed_is_known() -> None:
-    # Changes when the market is changed on purpose; then demos and recorded expectations change with it.
+    # Changes when the market is changed on purpose; then demos and recorded expectations change
+    # with it.
     first = rows(simulator(4711), 40)
     assert {r.instrument_id for r in first} == set(instruments())
     assert all(r.at == 0 for r in first[: len(instruments())])
@@ -50,9 +51,14 @@ def test_every_row_is_usable_and_on_the_grid() -> None:
     for r in rows(simulator(), 20_000):
         i = known[r.instrument_id]
         tick = normalise(
-            r.instrument_id, r.bid, r.ask, timestamp=T0 + r.at, received_at=T0 + r.due, source="SIM",
+            r.instrument_id,
+            r.bid,
+            r.ask,
+            timestamp=T0 + r.at,
+            received_at=T0 + r.due,
+            source="SIM",
             tick_size=i.tick_size,
-        )  # fmt: skip
+        )
         assert not isinstance(tick, Dropped), tick
         assert tick.flags == ()
         assert tick.bid is not None and tick.ask is not None and tick.bid < tick.ask
@@ -125,10 +131,17 @@ def test_garbage_and_late_rows_come_in_their_shares() -> None:
     spoilt = Counter()
     for r in rows(simulator(1, "garbage"), 10_000):
         made = normalise(
-            r.instrument_id, r.bid or None, r.ask, timestamp=T0 + r.at, received_at=T0 + r.due, source="SIM"
-        )  # fmt: skip
+            r.instrument_id,
+            r.bid or None,
+            r.ask,
+            timestamp=T0 + r.at,
+            received_at=T0 + r.due,
+            source="SIM",
+        )
         spoilt["dropped"] += isinstance(made, Dropped)
-        spoilt["crossed"] += not isinstance(made, Dropped) and "CROSSED" in [f.value for f in made.flags]
+        spoilt["crossed"] += not isinstance(made, Dropped) and "CROSSED" in [
+            f.value for f in made.flags
+        ]
     assert 200 < spoilt["dropped"] < 600 and 150 < spoilt["crossed"] < 450
     found = rows(simulator(1, "late"), 10_000)
     late = [r for r in found if r.due > r.at]

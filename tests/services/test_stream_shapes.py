@@ -60,7 +60,9 @@ def filled(message: Any, *, optional: bool) -> Any:
         (notifications_pb2.Notification, frames.notification, render.notification),
     ],
 )
-def test_stream_and_rest_say_the_same(message: Any, told: Any, answered: Any, optional: bool) -> None:
+def test_stream_and_rest_say_the_same(
+    message: Any, told: Any, answered: Any, optional: bool
+) -> None:
     made = filled(message(), optional=optional)
     assert json.loads(told(made)) == json.loads(msgspec.json.encode(answered(made)))
 

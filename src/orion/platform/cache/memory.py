@@ -1,4 +1,6 @@
-"""The cache inside one process: the embedded profile, where the reader and the writer of a space live together."""
+"""The cache inside one process: the embedded profile, where the reader and the writer of a space
+live together.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,9 @@ from orion.platform.errors import Unavailable
 
 
 class MemoryCache:
-    """Dictionaries. `fail(True)` makes it behave like a lost server, so that fallbacks can be proved."""
+    """Dictionaries. `fail(True)` makes it behave like a lost server, so that fallbacks can be
+    proved.
+    """
 
     def __init__(self, *, max_keys: int = 100_000):
         self._spaces: dict[str, dict[str, bytes]] = {}

@@ -1,4 +1,5 @@
-"""The cache: fast, shared, and allowed to be lost. What matters lies in the store; who reads here has a way to go on without.
+"""The cache: fast, shared, and allowed to be lost. What matters lies in the store; who reads here
+has a way to go on without.
 
 Adapters: memory.py (one process); a Redis adapter joins with the cluster profile.
 """
@@ -10,7 +11,9 @@ from typing import Protocol
 
 
 class Cache(Protocol):
-    """Named spaces of small values. May block on a network; may raise Unavailable; every write is idempotent."""
+    """Named spaces of small values. May block on a network; may raise Unavailable; every write is
+    idempotent.
+    """
 
     async def put(self, space: str, values: Mapping[str, bytes]) -> None:
         """Sets these values. The newest write of a key wins."""

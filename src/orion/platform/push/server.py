@@ -1,7 +1,8 @@
-"""WebSocket machinery on picows: many sockets, small memory, bounded queues. Knows frames and limits, no content.
+"""WebSocket machinery on picows: many sockets, small memory, bounded queues. Knows frames and
+limits, no content.
 
-Two ways in: `listen` opens a port of its own (tests, benchmarks, a load balancer in front), and `protocol` makes the protocol
-for a socket that someone else has accepted and handed over.
+Two ways in: `listen` opens a port of its own (tests, benchmarks, a load balancer in front), and
+`protocol` makes the protocol for a socket that someone else has accepted and handed over.
 """
 
 from __future__ import annotations
@@ -47,19 +48,24 @@ RESTARTING = 1012
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one socket may cost. Bytes are of one socket; the buffers count what the kernel has not taken."""
+    """What one socket may cost. Bytes are of one socket; the buffers count what the kernel has not
+    taken.
+    """
 
-    frame_bytes: int = 64 * 1024        # the largest message taken in
-    soft_bytes: int = 128 * 1024        # above: what can be conflated waits
-    hard_bytes: int = 2 * 1024 * 1024   # above: the socket is cut
-    slow_s: float = 10.0                # behind for so long: the socket is cut
-    kernel_bytes: int = 256 * 1024      # what the kernel may hold for a socket: old prices in there help nobody
+    frame_bytes: int = 64 * 1024  # the largest message taken in
+    soft_bytes: int = 128 * 1024  # above: what can be conflated waits
+    hard_bytes: int = 2 * 1024 * 1024  # above: the socket is cut
+    slow_s: float = 10.0  # behind for so long: the socket is cut
+    # what the kernel may hold for a socket: old prices in there help nobody
+    kernel_bytes: int = 256 * 1024
     messages_per_s: float = 20.0
     message_burst: float = 60.0
 
 
 class Handler(Protocol):
-    """What the content does with sockets. All methods are quick and never raise for what a client did."""
+    """What the content does with sockets. All methods are quick and never raise for what a client
+    did.
+    """
 
     def admit(self, request: WSUpgradeRequest) -> None:
         """Raises Coded to refuse the handshake with a problem document."""
@@ -68,7 +74,9 @@ class Handler(Protocol):
     def opened(self, peer: Peer, request: WSUpgradeRequest) -> None: ...
 
     def message(self, peer: Peer, text: bytes) -> None:
-        """One text message of at most `Limits.frame_bytes`. May raise Coded: the socket is closed with 4400 and the code."""
+        """One text message of at most `Limits.frame_bytes`. May raise Coded: the socket is closed
+        with 4400 and the code.
+        """
         ...
 
     def closed(self, peer: Peer) -> None: ...
@@ -78,7 +86,13 @@ class Peer(WSListener):  # type: ignore[misc]
     """One socket. `state` belongs to the handler."""
 
     __slots__ = (
-        "_allowance", "_handler", "_limits", "_refilled", "behind_since", "is_closing", "state",
+        "_allowance",
+        "_handler",
+        "_limits",
+        "_refilled",
+        "behind_since",
+        "is_closing",
+        "state",
         "transport",
     )
 
@@ -94,7 +108,9 @@ class Peer(WSListener):  # type: ignore[misc]
     # -- outgoing
 
     def send(self, frame: bytes) -> bool:
-        """Sends, or cuts a socket that has not read what was sent before. False: it is closed or being cut."""
+        """Sends, or cuts a socket that has not read what was sent before. False: it is closed or
+        being cut.
+        """
         transport = self.transport
         if transport is None or self.is_closing:
             return False
@@ -219,10 +235,25 @@ class PushServer:
     __call__ = listener
 
     def protocol(self) -> Any:
-        """A protocol for one accepted socket: `loop.connect_accepted_socket(server.protocol, sock)`."""
+        """A protocol for one accepted socket: `loop.connect_accepted_socket(server.protocol,
+        sock)`.
+        """
         return WSProtocol(
-            None, None, False, self.listener, _LOG, True, HANDSHAKE_S, False, 10, 10,
-            WSAutoPingStrategy.PING_WHEN_IDLE, False, self._limits.frame_bytes * 2, None, READ_BUFFER,
+            None,
+            None,
+            False,
+            self.listener,
+            _LOG,
+            True,
+            HANDSHAKE_S,
+            False,
+            10,
+            10,
+            WSAutoPingStrategy.PING_WHEN_IDLE,
+            False,
+            self._limits.frame_bytes * 2,
+            None,
+            READ_BUFFER,
         )
 
     async def listen(self, host: str, port: int, *, backlog: int = 4096) -> int:

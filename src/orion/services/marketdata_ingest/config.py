@@ -1,4 +1,6 @@
-"""Settings of ingest. Seed, scenario, replay file and speed are the platform's (ORION_SEED, ORION_SCENARIO …)."""
+"""Settings of ingest. Seed, scenario, replay file and speed are the platform's (ORION_SEED,
+ORION_SCENARIO …).
+"""
 
 from __future__ import annotations
 
@@ -15,19 +17,31 @@ RECORDINGS = Path(__file__).with_name("recordings")
 class Config:
     """Environment: ORION_MARKETDATA_INGEST_<FIELD>."""
 
-    rate: float = option(17.0, "Simulated ticks a second, all instruments together", min=0.1, max=20_000.0)
-    late_ms: int = option(250, "A tick this far behind a newer one of its instrument is late", min=0, max=60_000)
-    future_ms: int = option(5_000, "A tick this far ahead of our clock is dropped", min=100, max=3_600_000)
+    rate: float = option(
+        17.0, "Simulated ticks a second, all instruments together", min=0.1, max=20_000.0
+    )
+    late_ms: int = option(
+        250, "A tick this far behind a newer one of its instrument is late", min=0, max=60_000
+    )
+    future_ms: int = option(
+        5_000, "A tick this far ahead of our clock is dropped", min=100, max=3_600_000
+    )
     drop_crossed: bool = option(False, "Drop quotes with bid above ask instead of flagging them")
     look_ms: int = option(250, "How often silent feeds are looked for", min=10, max=10_000)
-    in_flight: int = option(20_000, "Ticks that may wait for the log; feeds wait beyond that", min=100, max=1_000_000)
-    mock_venue: bool = option(False, "Take GBPUSD and AUDUSD from the mock venue (the example of an adapter)")
+    in_flight: int = option(
+        20_000, "Ticks that may wait for the log; feeds wait beyond that", min=100, max=1_000_000
+    )
+    mock_venue: bool = option(
+        False, "Take GBPUSD and AUDUSD from the mock venue (the example of an adapter)"
+    )
 
 
 def scenario_of(name: str) -> str:
     """The scenario, or an error that lists what there is."""
     if name not in SCENARIOS:
-        raise ConfigError("ORION_SCENARIO", f"{name!r} is not known", f"Use one of: {', '.join(SCENARIOS)}")
+        raise ConfigError(
+            "ORION_SCENARIO", f"{name!r} is not known", f"Use one of: {', '.join(SCENARIOS)}"
+        )
     return name
 
 
@@ -40,7 +54,9 @@ def speed_of(text: str) -> float | None:
     except ValueError:
         speed = 0.0
     if not 0.01 <= speed <= 1_000:
-        raise ConfigError("ORION_SPEED", f"{text!r} is no speed", "Use a factor from 0.01 to 1000, or max")
+        raise ConfigError(
+            "ORION_SPEED", f"{text!r} is no speed", "Use a factor from 0.01 to 1000, or max"
+        )
     return speed
 
 
@@ -52,4 +68,6 @@ def recording_of(text: str) -> Path | None:
         if path.is_file():
             return path
     names = ", ".join(p.stem for p in sorted(RECORDINGS.glob("*.csv")))
-    raise ConfigError("ORION_REPLAY", f"{text} is not a file", f"Name a file, or one that is here: {names}")
+    raise ConfigError(
+        "ORION_REPLAY", f"{text} is not a file", f"Name a file, or one that is here: {names}"
+    )

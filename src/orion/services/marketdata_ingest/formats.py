@@ -1,6 +1,8 @@
-"""Vendors' file formats. Each turns one line into a row in the vendor's own words, or says why it cannot.
+"""Vendors' file formats. Each turns one line into a row in the vendor's own words, or says why it
+cannot.
 
-A format is recognised by its first line. To teach another one, write a parser and add it to FORMATS.
+A format is recognised by its first line. To teach another one, write a parser and add it to
+FORMATS.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from orion.services.marketdata_ingest.feed import RawQuote
 MAX_LINE = 4_096
 SCAN_LINES = 200_000
 
-Unread = str                            # a reason
+Unread = str  # a reason
 Parsed = RawQuote | Unread
 
 
@@ -59,7 +61,9 @@ def pair_csv(line: str) -> Parsed:
 
 
 def venue_json(line: str) -> Parsed:
-    """`{"i": "EUR-USD", "t": 1546383600078000000, "b": "1.14605", "o": "1.14643", "x": "F"}` (nanoseconds; x: F firm, I indicative)."""
+    """`{"i": "EUR-USD", "t": 1546383600078000000, "b": "1.14605", "o": "1.14643", "x": "F"}`
+    (nanoseconds; x: F firm, I indicative).
+    """
     try:
         row = json.loads(line)
         symbol, at = row["i"], row["t"]

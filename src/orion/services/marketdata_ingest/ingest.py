@@ -1,4 +1,6 @@
-"""The running ingest: feeds in, the log out, and an eye on silence. Feeds wait when the log is behind; nothing is thrown away."""
+"""The running ingest: feeds in, the log out, and an eye on silence. Feeds wait when the log is
+behind; nothing is thrown away.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,8 @@ from orion.services.marketdata_ingest.feed import Feed, FeedBatch
 from orion.services.marketdata_ingest.intake import Intake
 
 MAX_GROUP = 2_000
-GROUP_GAP_S = 0.002     # groups begin at least so far apart: one commit costs the same for one tick and for a hundred
+# groups begin at least so far apart: one commit costs the same for one tick and for a hundred
+GROUP_GAP_S = 0.002
 MAX_PAUSE_S = 1.0
 _PUBLISHED = telemetry.counter("md_ticks_published", "Ticks that lie on the bus")
 _WAITING = telemetry.gauge("md_ticks_waiting", "Ticks that wait for the log")
@@ -24,7 +27,9 @@ class Outlet(Protocol):
     """Where ingest tells."""
 
     async def tell(self, ticks: Sequence[Tick], status: Sequence[Status]) -> None:
-        """Writes all of them. Returns when they are durable; raises Unavailable when they are not, and may then be asked again."""
+        """Writes all of them. Returns when they are durable; raises Unavailable when they are not,
+        and may then be asked again.
+        """
         ...
 
 
@@ -68,7 +73,7 @@ class Ingest:
 
     async def drained(self) -> None:
         """Waits until nothing waits for the log."""
-        while self._ticks or self._status:
+        while self._ticks or self._status:  # noqa: ASYNC110 (nobody tells)
             await asyncio.sleep(GROUP_GAP_S)
 
     async def _follow(self, feed: Feed) -> None:
@@ -83,7 +88,8 @@ class Ingest:
         try:
             ticks, status = self.intake.take(feed, batch, self._clock.now())
         except Exception as error:
-            # A row that breaks our own code must not stop the feed; the whole batch is counted and told.
+            # A row that breaks our own code must not stop the feed; the whole batch is counted and
+            # told.
             rows = len(batch.quotes) + sum(batch.unread.values())
             self.intake.account.dropped["BUG"] += rows
             telemetry.log.error("a batch could not be taken in", feed=feed.name, exc_info=error)
@@ -115,7 +121,9 @@ class Ingest:
             try:
                 await self._outlet.tell(ticks, status)
             except Unavailable as error:
-                telemetry.log.warning("ticks wait for the log", waiting=len(self._ticks), error=str(error))
+                telemetry.log.warning(
+                    "ticks wait for the log", waiting=len(self._ticks), error=str(error)
+                )
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, MAX_PAUSE_S)
                 continue

@@ -1,4 +1,6 @@
-"""From vendors' rows to ticks: translate, check, flag, count. One place through which every row goes, and none is lost uncounted."""
+"""From vendors' rows to ticks: translate, check, flag, count. One place through which every row
+goes, and none is lost uncounted.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +11,8 @@ from dataclasses import dataclass, field, replace
 from orion.core.instrument import Instrument
 from orion.core.ticks import (
     Cross,
-    DropReason,
     Dropped,
+    DropReason,
     Flag,
     Freshness,
     Rules,
@@ -37,7 +39,7 @@ class Account:
     received: int = 0
     taken: int = 0
     published: int = 0
-    derived: int = 0        # crosses made here from recorded legs: besides what was received
+    derived: int = 0  # crosses made here from recorded legs: besides what was received
     late: int = 0
     crossed: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
@@ -93,10 +95,16 @@ class Intake:
             self._drop(feed.name, DropReason.UNKNOWN_SYMBOL.value)
             return None
         made = normalise(
-            instrument.instrument_id, row.bid, row.ask,
-            timestamp=row.at, received_at=at, source=feed.name,
-            newest=self._newest.get(instrument.instrument_id), tick_size=instrument.tick_size,
-            source_timestamp=row.source_at, rules=self._rules,
+            instrument.instrument_id,
+            row.bid,
+            row.ask,
+            timestamp=row.at,
+            received_at=at,
+            source=feed.name,
+            newest=self._newest.get(instrument.instrument_id),
+            tick_size=instrument.tick_size,
+            source_timestamp=row.source_at,
+            rules=self._rules,
         )
         if isinstance(made, Dropped):
             self._drop(feed.name, made.reason.value)
@@ -123,7 +131,9 @@ class Intake:
         _DROPPED.labels(feed, reason).inc(count)
 
     def _derived(self, tick: Tick) -> list[Tick]:
-        """The crosses that this leg moves. Late and crossed legs move none: a cross must not look better than it is."""
+        """The crosses that this leg moves. Late and crossed legs move none: a cross must not look
+        better than it is.
+        """
         rules = self._legs.get(tick.instrument_id)
         if not rules or Flag.LATE in tick.flags or Flag.CROSSED in tick.flags:
             return []

@@ -1,9 +1,9 @@
 """A mock of an outside venue: the worked example of an adapter.
 
-The venue speaks JSON lines over a byte stream, with its own symbols (`EUR-USD`), its own clock (nanoseconds), firm and
-indicative quotes, keep-alive lines, and now and then a line that is not what its manual promises. `VenueFeed` is what an
-adapter for a real venue looks like: connect, read, translate, reconnect with back-off. `mock_line_source` stands in for the
-venue's socket.
+The venue speaks JSON lines over a byte stream, with its own symbols (`EUR-USD`), its own clock
+(nanoseconds), firm and indicative quotes, keep-alive lines, and now and then a line that is not
+what its manual promises. `VenueFeed` is what an adapter for a real venue looks like: connect, read,
+translate, reconnect with back-off. `mock_line_source` stands in for the venue's socket.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ Lines = Callable[[], AsyncIterator[str]]
 
 
 class VenueFeed:
-    """A feed over a venue's lines. `connect` opens the stream anew; its end or error means: connect again."""
+    """A feed over a venue's lines. `connect` opens the stream anew; its end or error means: connect
+    again.
+    """
 
     def __init__(self, name: str, symbols: Mapping[str, str], connect: Lines):
         self.name, self.symbols, self._connect = name, symbols, connect
@@ -53,7 +55,9 @@ class VenueFeed:
 def mock_line_source(
     clock: Clock, mids: Mapping[str, float], *, seed: int, per_second: float = 5.0
 ) -> Lines:
-    """What the mock venue sends: quotes around these mids (by the venue's symbol), keep-alives, and one bad line in fifty."""
+    """What the mock venue sends: quotes around these mids (by the venue's symbol), keep-alives, and
+    one bad line in fifty.
+    """
 
     async def lines() -> AsyncIterator[str]:
         chance = seeded(seed, "mock venue")

@@ -55,7 +55,8 @@ class Service:
             Publisher(ports.store, ports.clock, topic, bus=ports.bus, address=ports.address)
             for topic in (TICKS, STATUS)
         ]
-        self.outlet = BusOutlet(*self.publishers, ports.clock)
+        ticks, status = self.publishers
+        self.outlet = BusOutlet(ticks, status)
         self.ingest: Ingest | None = None
         self._replayed: frozenset[str] = frozenset()
 
@@ -65,7 +66,8 @@ class Service:
         await self.outlet.until_ready()
         self.ingest = self.assemble(instruments)
         await self.ingest.run()
-        # Every feed has ended (a recording that is played once): what is silent now is told as stale.
+        # Every feed has ended (a recording that is played once): what is silent now is told as
+        # stale.
         await self._stay()
 
     async def _stay(self) -> None:
@@ -82,7 +84,9 @@ class Service:
                 stub = reference_pb2_grpc.ReferenceServiceStub(where.channel("reference"))
                 async with rpc_errors():
                     answer = await stub.ListInstruments(
-                        reference_pb2.ListInstrumentsRequest(), timeout=5, metadata=where.as_service()
+                        reference_pb2.ListInstrumentsRequest(),
+                        timeout=5,
+                        metadata=where.as_service(),
                     )
                 found = [instrument_from_proto(m) for m in answer.instruments]
                 return {i.instrument_id: i for i in found if i.enabled}
@@ -122,8 +126,13 @@ class Service:
                 sim.pin(tick.instrument_id, float(tick.mid))
 
         return Ingest(
-            feeds, intake, self.outlet, clock, in_flight=self._config.in_flight,
-            look_ms=self._config.look_ms, on_tick=follow if taken else None,
+            feeds,
+            intake,
+            self.outlet,
+            clock,
+            in_flight=self._config.in_flight,
+            look_ms=self._config.look_ms,
+            on_tick=follow if taken else None,
         )
 
     def _replay(self, instruments: Mapping[str, Instrument]) -> ReplayFeed | None:
@@ -136,7 +145,10 @@ class Service:
         }
         try:
             return ReplayFeed(
-                self._recording, known_symbols(pairs), self._ports.clock, speed=self._speed,
+                self._recording,
+                known_symbols(pairs),
+                self._ports.clock,
+                speed=self._speed,
                 loops=self._loops,
             )
         except (UnknownFormat, OSError) as error:
@@ -166,8 +178,11 @@ class Service:
         """How the feeds do now."""
         ingest = self.ingest
         status = marketdata_pb2.FeedStatus(
-            mode="REPLAY" if self._recording else "SIM", scenario=self._scenario, seed=self._seed,
-            speed=self._speed if self._recording else None, replayed=sorted(self._replayed),
+            mode="REPLAY" if self._recording else "SIM",
+            scenario=self._scenario,
+            seed=self._seed,
+            speed=self._speed if self._recording else None,
+            replayed=sorted(self._replayed),
         )
         pulse = marketdata_pb2.FeedPulse(status=status)
         if ingest is None:
@@ -193,8 +208,13 @@ class Service:
 def spec_of(i: Instrument) -> SimInstrument:
     """What the simulator needs of an instrument."""
     return SimInstrument(
-        i.instrument_id, i.asset_class.value, i.tick_size, float(i.pip),
-        coupon=float(i.coupon or 0), maturity=_day(i.maturity), curve=i.curve,
+        i.instrument_id,
+        i.asset_class.value,
+        i.tick_size,
+        float(i.pip),
+        coupon=float(i.coupon or 0),
+        maturity=_day(i.maturity),
+        curve=i.curve,
     )
 
 
@@ -205,7 +225,14 @@ def _day(text: str | None) -> Any:
 def crosses_of(legs: set[str], instruments: Mapping[str, Instrument]) -> list[Cross]:
     """The crosses whose legs are both in the recording."""
     return [
-        Cross(name, row["a"], LEGS[row["op"]][0], row["b"], LEGS[row["op"]][1], instruments[name].tick_size)
+        Cross(
+            name,
+            row["a"],
+            LEGS[row["op"]][0],
+            row["b"],
+            LEGS[row["op"]][1],
+            instruments[name].tick_size,
+        )
         for name, row in _market()["crosses"].items()
         if name in instruments and row["a"] in legs and row["b"] in legs and name not in legs
     ]
@@ -221,7 +248,12 @@ def build(ports: Ports, config: Config) -> Module:
     tasks: Sequence[Any] = [p.run for p in service.publishers]
     return Module(
         name="marketdata_ingest",
-        rpc=[(marketdata_pb2_grpc.add_MarketFeedServiceServicer_to_server, MarketFeedRpc(service.pulse))],
+        rpc=[
+            (
+                marketdata_pb2_grpc.add_MarketFeedServiceServicer_to_server,
+                MarketFeedRpc(service.pulse),
+            )
+        ],
         tasks=[*tasks, service.run],
         ready=service.ready,
     )

@@ -10,7 +10,6 @@ from orion.core.ids import event_id
 from orion.core.ticks import Status, Tick
 from orion.platform import telemetry
 from orion.platform.bus.port import Record
-from orion.platform.clock import Clock
 from orion.platform.errors import NotOwner, Unavailable
 from orion.platform.publish import Publisher
 from orion.platform.transact_words import Fact
@@ -40,11 +39,19 @@ class _Topic:
         """Accepts one event. Raises NotOwner or Unavailable."""
         sequence = self.publisher.sequence(SHARED, entity)
         topic = self.publisher.topic
-        # An instrument has a sequence in each topic, so the topic is part of what makes an event unique.
+        # An instrument has a sequence in each topic, so the topic is part of what makes an event
+        # unique.
         name = event_id(SHARED, topic, entity, sequence)
         body = encode(
-            event, tenant=SHARED, entity_id=entity, sequence=sequence, at=at, producer=PRODUCER,
-            correlation_id=f"feed-{entity}", causation_id=f"feed-{entity}", event_id_=name,
+            event,
+            tenant=SHARED,
+            entity_id=entity,
+            sequence=sequence,
+            at=at,
+            producer=PRODUCER,
+            correlation_id=f"feed-{entity}",
+            causation_id=f"feed-{entity}",
+            event_id_=name,
         )
         fact = Fact(topic, entity, sequence, BY_CLASS[type(event)].event_type, name, body)
         if not self.publisher.offer(SHARED, entity, fact):
@@ -52,7 +59,9 @@ class _Topic:
         self.accepted += 1
 
     async def durable(self) -> None:
-        """Waits until all that was accepted lies on the bus, or is lost with the ownership (counted)."""
+        """Waits until all that was accepted lies on the bus, or is lost with the ownership
+        (counted).
+        """
         while self.committed < self.accepted:
             self._progress.clear()
             try:
@@ -64,7 +73,9 @@ class _Topic:
     async def _count_lost(self) -> None:
         await self.publisher.flush()
         if lost := self.accepted - self.committed:
-            telemetry.counter("md_ticks_lost", "Ticks lost with the ownership of their topic").inc(lost)
+            telemetry.counter("md_ticks_lost", "Ticks lost with the ownership of their topic").inc(
+                lost
+            )
             telemetry.log.error("ticks lost: another copy owns the topic", lost=lost)
             self.committed = self.accepted
 
@@ -72,8 +83,8 @@ class _Topic:
 class BusOutlet:
     """Tells the bus. One copy of ingest owns both topics; another waits until it may."""
 
-    def __init__(self, ticks: Publisher, status: Publisher, clock: Clock):
-        self._ticks, self._status, self._clock = _Topic(ticks), _Topic(status), clock
+    def __init__(self, ticks: Publisher, status: Publisher):
+        self._ticks, self._status = _Topic(ticks), _Topic(status)
 
     def ready(self) -> str | None:
         """None when this copy may publish."""
@@ -81,11 +92,13 @@ class BusOutlet:
 
     async def until_ready(self) -> None:
         """Waits until this copy owns the topics."""
-        while self.ready() is not None:
+        while self.ready() is not None:  # noqa: ASYNC110 (nobody tells)
             await asyncio.sleep(0.02)
 
     async def tell(self, ticks: Sequence[Tick], status: Sequence[Status]) -> None:
-        """See ingest.Outlet. All or nothing is accepted: ownership cannot change between two lines of this loop."""
+        """See ingest.Outlet. All or nothing is accepted: ownership cannot change between two lines
+        of this loop.
+        """
         if (reason := self.ready()) is not None:
             raise Unavailable(reason)
         try:

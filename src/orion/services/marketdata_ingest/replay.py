@@ -1,7 +1,8 @@
 """Replay of a recording: the vendor's rows, moved to our present, at a chosen speed.
 
-The recorded time is kept beside the moved one. A recording has quiet stretches (this one up to 75 s), so the source's
-heartbeats, not its quotes, say that it lives. At speed `max` the rows come as fast as they can be published.
+The recorded time is kept beside the moved one. A recording has quiet stretches (this one up to 75
+s), so the source's heartbeats, not its quotes, say that it lives. At speed `max` the rows come as
+fast as they can be published.
 """
 
 from __future__ import annotations
@@ -22,12 +23,20 @@ PAUSE_BETWEEN_LOOPS_US = 1_000_000
 
 
 class ReplayFeed:
-    """The `REPLAY` source. `speed` None: as fast as possible. `finished` after the last row when it does not loop."""
+    """The `REPLAY` source. `speed` None: as fast as possible. `finished` after the last row when it
+    does not loop.
+    """
 
     name = "REPLAY"
 
     def __init__(
-        self, path: Path, known: Mapping[str, str], clock: Clock, *, speed: float | None, loops: bool
+        self,
+        path: Path,
+        known: Mapping[str, str],
+        clock: Clock,
+        *,
+        speed: float | None,
+        loops: bool,
     ):
         self._path, self._clock, self._speed, self._loops = path, clock, speed, loops
         self._format = recognise(path)

@@ -1,4 +1,6 @@
-"""Market weather: named sets of things that happen to simulated prices, for demos, tests and drills."""
+"""Market weather: named sets of things that happen to simulated prices, for demos, tests and
+drills.
+"""
 
 from __future__ import annotations
 
@@ -11,20 +13,20 @@ class Scenario:
 
     name: str
     doc: str
-    regime: str | None = None       # hold this volatility regime
-    gap_every_s: float = 0.0        # a jump in some instruments, this often
+    regime: str | None = None  # hold this volatility regime
+    gap_every_s: float = 0.0  # a jump in some instruments, this often
     gap_size: float = 0.01
-    silent_every_s: float = 0.0     # some sources fall silent (no rows, no heartbeats) this often …
-    silent_for_s: float = 0.0       # … for so long
+    silent_every_s: float = 0.0  # some sources fall silent (no rows, no heartbeats) this often …
+    silent_for_s: float = 0.0  # … for so long
     silent_share: float = 0.0
-    garbage_share: float = 0.0      # rows nobody can use
-    crossed_share: float = 0.0      # bid above ask
-    late_share: float = 0.0         # rows that come late, with the time they should have had
+    garbage_share: float = 0.0  # rows nobody can use
+    crossed_share: float = 0.0  # bid above ask
+    late_share: float = 0.0  # rows that come late, with the time they should have had
     late_by_s: float = 0.0
-    burst_every_s: float = 0.0      # the rate jumps this often …
+    burst_every_s: float = 0.0  # the rate jumps this often …
     burst_for_s: float = 0.0
     burst_factor: float = 1.0
-    is_closed: bool = False         # the market is closed: last prices, indicative, rarely
+    is_closed: bool = False  # the market is closed: last prices, indicative, rarely
 
 
 SCENARIOS: dict[str, Scenario] = {
@@ -48,8 +50,14 @@ SCENARIOS: dict[str, Scenario] = {
         ),
         Scenario("late", "One row in ten comes two seconds late", late_share=0.1, late_by_s=2.0),
         Scenario(
-            "burst", "Ten times the rate now and then", burst_every_s=20.0, burst_for_s=3.0, burst_factor=10.0
+            "burst",
+            "Ten times the rate now and then",
+            burst_every_s=20.0,
+            burst_for_s=3.0,
+            burst_factor=10.0,
         ),
-        Scenario("closed", "The market is closed: last prices, marked as indicative", is_closed=True),
+        Scenario(
+            "closed", "The market is closed: last prices, marked as indicative", is_closed=True
+        ),
     )
 }

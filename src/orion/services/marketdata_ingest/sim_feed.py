@@ -11,7 +11,8 @@ from orion.services.marketdata_ingest.simulator import SimRow, Simulator
 
 HEARTBEAT_US = 1_000_000
 MAX_BATCH = 1_000
-MAX_LAG_US = 500_000        # further behind than this, the market waits for us instead of racing to catch up
+# further behind than this, the market waits for us instead of racing to catch up
+MAX_LAG_US = 500_000
 SHORTEST_SLEEP_S = 0.001
 
 
@@ -61,7 +62,9 @@ class SimFeed:
 
     def _followers(self, now: int, origin: int) -> list[RawQuote]:
         moved, self._moved = self._moved, set()
-        return [_raw(r, origin) for leg in sorted(moved) for r in self._simulator.crosses_of(leg, now)]
+        return [
+            _raw(r, origin) for leg in sorted(moved) for r in self._simulator.crosses_of(leg, now)
+        ]
 
 
 def _raw(row: SimRow, origin: int) -> RawQuote:

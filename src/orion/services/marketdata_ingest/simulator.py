@@ -1,9 +1,10 @@
 """The simulated market: the same seed gives the same prices, row for row.
 
-Spot prices walk at random around a slow anchor, faster in volatile regimes; spreads revert to their mean and widen with the
-regime; crosses are made from their legs' quotes, so no triangle ever pays; bonds follow two yield curves (Nelson and Siegel,
-"Parsimonious Modeling of Yield Curves", 1987) and corporate bonds a credit spread besides. Walks are floats; what leaves is
-rounded to the instrument's tick and written as text, as from any vendor.
+Spot prices walk at random around a slow anchor, faster in volatile regimes; spreads revert to their
+mean and widen with the regime; crosses are made from their legs' quotes, so no triangle ever pays;
+bonds follow two yield curves (Nelson and Siegel, "Parsimonious Modeling of Yield Curves", 1987) and
+corporate bonds a credit spread besides. Walks are floats; what leaves is rounded to the
+instrument's tick and written as text, as from any vendor.
 """
 
 from __future__ import annotations
@@ -24,11 +25,12 @@ from orion.services.marketdata_ingest.scenarios import SCENARIOS, Scenario
 MARKET = Path(__file__).with_name("market.toml")
 SECONDS_A_YEAR = 365.25 * 86400.0
 MICROS = 1_000_000
-REVERSION_S = 5 * 86400.0       # how slowly a walk is drawn back to where it began
+REVERSION_S = 5 * 86400.0  # how slowly a walk is drawn back to where it began
 SPREAD_REVERSION_S = 20.0
-SPREAD_NOISE = 0.22             # standard deviation of the logarithm of a spread
-BOUNCE_TICKS = 0.45             # noise of a quoted mid around the walk, in ticks
-CROSS_STEP = 0.45               # a cross is quoted anew when its legs moved it by this share of its half spread
+SPREAD_NOISE = 0.22  # standard deviation of the logarithm of a spread
+BOUNCE_TICKS = 0.45  # noise of a quoted mid around the walk, in ticks
+# a cross is quoted anew when its legs moved it by this share of its half spread
+CROSS_STEP = 0.45
 REGIMES = ("calm", "busy", "volatile")
 REGIME_VOL = {"calm": 1.0, "busy": 1.8, "volatile": 4.0}
 REGIME_SPREAD = {"calm": 1.0, "busy": 1.4, "volatile": 2.6}
@@ -50,7 +52,9 @@ class SimInstrument:
 
 @dataclass(frozen=True, slots=True)
 class SimRow:
-    """A simulated quote. `at` is microseconds of market time since the start; `due` when it reaches us (later when late)."""
+    """A simulated quote. `at` is microseconds of market time since the start; `due` when it reaches
+    us (later when late).
+    """
 
     instrument_id: str
     bid: str
@@ -148,7 +152,9 @@ class _Curve:
 
 
 def bond_price(yield_pct: float, coupon: float, years: float, per_year: int) -> float:
-    """The clean price per 100 of a bullet bond (the street convention: compounding `per_year` times)."""
+    """The clean price per 100 of a bullet bond (the street convention: compounding `per_year`
+    times).
+    """
     periods = max(1, math.ceil(years * per_year))
     first = years * per_year - (periods - 1)
     v = 1.0 / (1.0 + yield_pct / 100.0 / per_year)
@@ -248,7 +254,9 @@ class Simulator:
             if name in spot:
                 self._walks[name] = _Walk(chance, math.log(row["mid"]), row["vol"])
             else:
-                self._walks[name] = _Walk(chance, row.get("credit", 0.0), row.get("credit_vol", 0.0))
+                self._walks[name] = _Walk(
+                    chance, row.get("credit", 0.0), row.get("credit_vol", 0.0)
+                )
         for name, row in self._market["crosses"].items():
             legs = (row["a"], row["b"])
             if name not in self._specs or not all(leg in self._quoters for leg in legs):
@@ -267,7 +275,9 @@ class Simulator:
         )
 
     def pin(self, leg: str, mid: float) -> None:
-        """From now on this instrument comes from elsewhere (a recording): crosses are made from that mid, its own walk is silent."""
+        """From now on this instrument comes from elsewhere (a recording): crosses are made from
+        that mid, its own walk is silent.
+        """
         self._pinned.add(leg)
         if leg in self._quoters:
             self._quoters[leg].mid = mid
@@ -350,7 +360,7 @@ class Simulator:
         name = self._faults.choice(sorted(self._rates))
         spec = self._specs[name]
         if spec.curve is not None:
-            self._curves[spec.curve].jump(size * 25.0)   # a quarter point of yield for one per cent
+            self._curves[spec.curve].jump(size * 25.0)  # a quarter point of yield for one per cent
         else:
             self._walks[name].jump(size)
 
@@ -385,4 +395,5 @@ class Simulator:
         return row
 
 
-NATURAL_CROSSES = 0.3   # a cross's quotes per second at scale 1, measured over an hour of market time
+# a cross's quotes per second at scale 1, measured over an hour of market time
+NATURAL_CROSSES = 0.3

@@ -1,4 +1,6 @@
-"""What is known of prices now: newest ticks with the day's range, who is stale, and the bars that are being made."""
+"""What is known of prices now: newest ticks with the day's range, who is stale, and the bars that
+are being made.
+"""
 
 from __future__ import annotations
 
@@ -50,8 +52,13 @@ class Bar:
     def to_proto(self) -> marketdata_pb2.Bar:
         """The bar as it is asked for."""
         return marketdata_pb2.Bar(
-            at_us=self.at, mid=plain(self.mid), low=plain(self.low), high=plain(self.high),
-            spread=plain(self.spread), spread_max=plain(self.spread_max), ticks=self.ticks,
+            at_us=self.at,
+            mid=plain(self.mid),
+            low=plain(self.low),
+            high=plain(self.high),
+            spread=plain(self.spread),
+            spread_max=plain(self.spread_max),
+            ticks=self.ticks,
         )
 
 
@@ -71,23 +78,27 @@ class Book:
 
     bar_us: int
     latest: dict[str, Message] = field(default_factory=dict)
-    stale: dict[str, int] = field(default_factory=dict)         # instrument → since
-    signs: dict[str, int] = field(default_factory=dict)         # last sign of life, as ingest tells
+    stale: dict[str, int] = field(default_factory=dict)  # instrument → since
+    signs: dict[str, int] = field(default_factory=dict)  # last sign of life, as ingest tells
     days: dict[str, Day] = field(default_factory=dict)
     bars: dict[str, Bar] = field(default_factory=dict)
-    finished: list[Bar] = field(default_factory=list)           # bars for the table
-    touched: set[str] = field(default_factory=set)              # since the cache was written
-    unsaved: set[str] = field(default_factory=set)              # since the table was written
+    finished: list[Bar] = field(default_factory=list)  # bars for the table
+    touched: set[str] = field(default_factory=set)  # since the cache was written
+    unsaved: set[str] = field(default_factory=set)  # since the table was written
 
     def tick(self, tick: Tick) -> Message:
-        """Takes a tick in; gives what subscribers get. A late one moves the day's range and bars, not the newest price."""
+        """Takes a tick in; gives what subscribers get. A late one moves the day's range and bars,
+        not the newest price.
+        """
         name = tick.instrument_id
         self._day(tick)
         self._bar(tick)
         message = tick_to_proto(tick)
         day = self.days.get(name)
         if day is not None:
-            message.open, message.day_low, message.day_high = map(plain, (day.open, day.low, day.high))
+            message.open, message.day_low, message.day_high = map(
+                plain, (day.open, day.low, day.high)
+            )
         before = self.latest.get(name)
         if before is None or tick.timestamp >= before.timestamp_us:
             self.latest[name] = message
@@ -156,7 +167,9 @@ class Book:
             self.days.setdefault(name, day)
 
     def shown(self, message: Message) -> Message:
-        """The newest tick as a snapshot tells it: with its staleness and the feed's last sign of life."""
+        """The newest tick as a snapshot tells it: with its staleness and the feed's last sign of
+        life.
+        """
         shown = Message()
         shown.CopyFrom(message)
         name = message.instrument_id

@@ -43,7 +43,7 @@ class Projector:
         self._cache: Cache = ports.cache
         self.book = Book(config.bar_s * 1_000_000)
         self.subscribers = Subscribers()
-        self.classes: dict[str, str] = {}       # instrument → asset class
+        self.classes: dict[str, str] = {}  # instrument → asset class
         self.feed: marketdata_pb2.FeedStatus | None = None
         self.is_caught_up = False
 
@@ -124,7 +124,9 @@ class Projector:
                 stub = reference_pb2_grpc.ReferenceServiceStub(where.channel("reference"))
                 async with rpc_errors():
                     answer = await stub.ListInstruments(
-                        reference_pb2.ListInstrumentsRequest(), timeout=5, metadata=where.as_service()
+                        reference_pb2.ListInstrumentsRequest(),
+                        timeout=5,
+                        metadata=where.as_service(),
                     )
                 self.classes = {i.instrument_id: i.asset_class for i in answer.instruments}
             except Coded:
@@ -134,7 +136,9 @@ class Projector:
     # -- cache and tables
 
     async def write_cache(self) -> None:
-        """Writes what has changed, conflated; everything now and then, so that an emptied cache heals."""
+        """Writes what has changed, conflated; everything now and then, so that an emptied cache
+        heals.
+        """
         waited = HEAL_S
         while True:
             await asyncio.sleep(self._config.cache_ms / 1000)
@@ -189,7 +193,9 @@ class Projector:
     # -- answers
 
     async def snapshot(self, names: Sequence[str]) -> tuple[list[Message], str]:
-        """The newest prices of these instruments, and where they came from. Raises MD-403 when nothing knows."""
+        """The newest prices of these instruments, and where they came from. Raises MD-403 when
+        nothing knows.
+        """
         try:
             held = await self._cache.get(SPACE, names)
         except Unavailable:

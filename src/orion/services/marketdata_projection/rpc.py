@@ -23,7 +23,7 @@ MINUTE_US = 60_000_000
 
 
 class MarketDataRpc(marketdata_pb2_grpc.MarketDataServiceServicer):
-    """Reads of the projection. An instrument that the caller may not see is one that is not there."""
+    """Reads of the projection. What the caller may not see is not there."""
 
     def __init__(self, projector: Projector, ports: Ports, config: Config):
         self._projector, self._config = projector, config
@@ -49,7 +49,8 @@ class MarketDataRpc(marketdata_pb2_grpc.MarketDataServiceServicer):
         try:
             book = self._projector.book
             yield marketdata_pb2.TickBatch(
-                ticks=[book.shown(m) for n, m in book.latest.items() if mine.wants(n)], snapshot=True
+                ticks=[book.shown(m) for n, m in book.latest.items() if mine.wants(n)],
+                snapshot=True,
             )
             async for batch in mine.batches(self._config.batch_ms / 1000):
                 yield batch
@@ -63,7 +64,9 @@ class MarketDataRpc(marketdata_pb2_grpc.MarketDataServiceServicer):
         now = self._clock.now()
         minutes = min(request.minutes or 30, self._config.history_minutes)
         answer = marketdata_pb2.HistoryResponse(as_of_us=now)
-        found = {b.at_us: b for b in await queries.bars(self._database, name, now - minutes * MINUTE_US)}
+        found = {
+            b.at_us: b for b in await queries.bars(self._database, name, now - minutes * MINUTE_US)
+        }
         book = self._projector.book
         waiting = [b for b in book.finished if b.instrument_id == name]
         for bar in (*waiting, *filter(None, [book.bars.get(name)])):
@@ -91,7 +94,9 @@ class MarketDataRpc(marketdata_pb2_grpc.MarketDataServiceServicer):
         g = caller.grants
         if g is None:
             return []
-        grants = Grants(g.asset_classes, g.instrument_ids, g.venue_ids, g.max_notional, g.rfq_per_minute)
+        grants = Grants(
+            g.asset_classes, g.instrument_ids, g.venue_ids, g.max_notional, g.rfq_per_minute
+        )
         return [n for n in asked or classes if n in classes and may_see(grants, n, classes[n])]
 
 

@@ -1,4 +1,6 @@
-"""Streams to those who want every tick, bounded: who is too slow gets the newest of each instrument instead of all."""
+"""Streams to those who want every tick, bounded: who is too slow gets the newest of each instrument
+instead of all.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,8 @@ class Subscriber:
     def __init__(self, wanted: frozenset[str] | None, most: int):
         self._wanted, self._most = wanted, most
         self._ticks: list[Message] = []
-        self._newest: dict[str, Message] | None = None      # instead of `_ticks` while it is too slow
+        # instead of `_ticks` while it is too slow
+        self._newest: dict[str, Message] | None = None
         self._status: list[marketdata_pb2.StatusChange] = []
         self._beats: dict[str, int] = {}
         self._event = asyncio.Event()
@@ -33,7 +36,9 @@ class Subscriber:
         self, ticks: Sequence[Message], status: Iterable[marketdata_pb2.StatusChange] = ()
     ) -> None:
         """Adds what is new. Never blocks."""
-        mine = ticks if self._wanted is None else [t for t in ticks if t.instrument_id in self._wanted]
+        mine = (
+            ticks if self._wanted is None else [t for t in ticks if t.instrument_id in self._wanted]
+        )
         self._status.extend(s for s in status if self.wants(s.instrument_id))
         if self._newest is None and len(self._ticks) + len(mine) > self._most:
             self._newest = {t.instrument_id: t for t in self._ticks}
@@ -75,7 +80,9 @@ class Subscriber:
         return marketdata_pb2.TickBatch(
             ticks=ticks,
             status=status,
-            heartbeats=[marketdata_pb2.Heartbeat(instrument_id=n, at_us=at) for n, at in beats.items()],
+            heartbeats=[
+                marketdata_pb2.Heartbeat(instrument_id=n, at_us=at) for n, at in beats.items()
+            ],
         )
 
 

@@ -1,4 +1,6 @@
-"""RFQs, trades and notifications to screens: complete, in order, numbered without a gap per session, and only what one may see."""
+"""RFQs, trades and notifications to screens: complete, in order, numbered without a gap per
+session, and only what one may see.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ from orion.services.push_edge import frames
 from orion.services.push_edge.ticks import Socket
 
 ITEMS_PER_FRAME = 50
-MAX_PER_TENANT = 20_000         # a bound on memory; what is kept ends long before
+MAX_PER_TENANT = 20_000  # a bound on memory; what is kept ends long before
 
 _may_read = lru_cache(maxsize=65_536)(may_read)
 
@@ -23,13 +25,13 @@ class Rules:
     """What a channel carries. Times in microseconds."""
 
     name: str
-    key: Callable[[Any], tuple[str, str]]               # (tenant, id)
-    order: Callable[[Any], tuple[int, str]]             # the newest have the greatest
-    revision: Callable[[Any], int]                      # an update with a smaller one is old news
+    key: Callable[[Any], tuple[str, str]]  # (tenant, id)
+    order: Callable[[Any], tuple[int, str]]  # the newest have the greatest
+    revision: Callable[[Any], int]  # an update with a smaller one is old news
     encode: Callable[[Any], bytes]
     may_subscribe: Callable[[Caller], bool]
     may_see: Callable[[Caller, Any], bool]
-    is_kept: Callable[[Any, int], bool]                 # still in snapshots at this instant
+    is_kept: Callable[[Any, int], bool]  # still in snapshots at this instant
     snapshot_items: int
 
 
@@ -83,7 +85,7 @@ class Channel:
             if before is not None and self.rules.revision(item) < self.rules.revision(before.item):
                 continue
             entry = _Held(item, self.rules.encode(item))
-            held.pop(name, None)        # newest last: the oldest is what falls out
+            held.pop(name, None)  # newest last: the oldest is what falls out
             held[name] = entry
             if len(held) > MAX_PER_TENANT:
                 del held[next(iter(held))]
@@ -106,7 +108,9 @@ class Channel:
             self._snapshot(socket)
 
     def leave(self, socket: Socket) -> None:
-        """The socket is gone or does not want it any more. Its numbers start again with the next subscription."""
+        """The socket is gone or does not want it any more. Its numbers start again with the next
+        subscription.
+        """
         caller = socket.state.caller
         if caller is None:
             return
@@ -148,8 +152,12 @@ class Channel:
 def _sees(area: str, caller: Caller, item: Any) -> bool:
     # Tenants first: the matrix of roles knows nothing of other tenants.
     return item.tenant_id == caller.tenant and _may_read(
-        caller.roles, area, user=caller.user, desk=caller.desk,
-        owner=item.requester, owner_desk=item.desk,
+        caller.roles,
+        area,
+        user=caller.user,
+        desk=caller.desk,
+        owner=item.requester,
+        owner_desk=item.desk,
     )
 
 

@@ -65,7 +65,7 @@ class Edge:
         self.channels = {c.rules.name: c for c in (rfqs, trades, notes)}
         self.roll = Roll(config, now)
         self.upstreams = self._streams(rfqs, trades, notes)
-        self._classes: dict[str, str] = {}      # instrument → asset class
+        self._classes: dict[str, str] = {}  # instrument → asset class
         self._waiting: set[Peer] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._beats = 0
@@ -99,7 +99,9 @@ class Edge:
         if request.path.split(b"?", 1)[0] != PATH:
             raise Coded("API-104")
         if len(self.roll) + len(self._waiting) >= self._config.max_sockets:
-            raise Coded("WS-504", "This server holds as many connections as it can", retry_after_s=5)
+            raise Coded(
+                "WS-504", "This server holds as many connections as it can", retry_after_s=5
+            )
         if len(self._waiting) >= self._config.max_waiting:
             raise Coded("WS-504", "Too many sign-ins at once", retry_after_s=1)
         credential_of(request.headers, self._cookie_name, self._origins)
@@ -108,7 +110,8 @@ class Edge:
         """A socket is open; who it is gets checked at once."""
         credential = credential_of(request.headers, self._cookie_name, self._origins)
         peer.state = Session(credential)
-        # picows keeps the request as long as the socket lives: a token and a page of headers per socket.
+        # picows keeps the request as long as the socket lives: a token and a page of headers per
+        # socket.
         request.headers.clear()
         self._waiting.add(peer)
         self._start(self._sign_in(peer))
@@ -175,7 +178,9 @@ class Edge:
         asset_class, g = self._classes.get(name), caller.grants
         if asset_class is None or g is None:
             return False
-        grants = Grants(g.asset_classes, g.instrument_ids, g.venue_ids, g.max_notional, g.rfq_per_minute)
+        grants = Grants(
+            g.asset_classes, g.instrument_ids, g.venue_ids, g.max_notional, g.rfq_per_minute
+        )
         return may_see(grants, name, asset_class)
 
     # -- signing in, and out
@@ -304,7 +309,9 @@ class Edge:
                 stub = reference_pb2_grpc.ReferenceServiceStub(where.channel("reference"))
                 async with rpc_errors():
                     answer = await stub.ListInstruments(
-                        reference_pb2.ListInstrumentsRequest(), timeout=5, metadata=where.as_service()
+                        reference_pb2.ListInstrumentsRequest(),
+                        timeout=5,
+                        metadata=where.as_service(),
                     )
                 self._classes = {i.instrument_id: i.asset_class for i in answer.instruments}
             except Coded as error:

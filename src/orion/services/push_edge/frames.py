@@ -1,4 +1,6 @@
-"""Content as the stream's JSON: each item is encoded once, whoever gets it. Frames are joined from these bytes."""
+"""Content as the stream's JSON: each item is encoded once, whoever gets it. Frames are joined from
+these bytes.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ from orion.wire.stubs import (
 )
 
 _ENCODED = telemetry.counter(
-    "edge_encodes", "Items encoded: grows with content, never with the number of sockets", ("channel",)
+    "edge_encodes",
+    "Items encoded: grows with content, never with the number of sockets",
+    ("channel",),
 )
 TICKS_ENCODED = _ENCODED.labels("ticks")
 _encode = msgspec.json.Encoder().encode
@@ -83,12 +87,14 @@ def tick(m: marketdata_pb2.MarketTick, heartbeat_us: int, is_stale: bool) -> byt
 
 def stale(change: marketdata_pb2.StatusChange) -> bytes:
     """A feed of one instrument fell silent or came back."""
-    return _encode({
-        "instrumentId": change.instrument_id,
-        "state": "STALE" if change.stale else "RECOVERED",
-        "since": time_of(change.since_us),
-        "lastTickAt": time_of(change.last_tick_at_us) if change.last_tick_at_us else None,
-    })
+    return _encode(
+        {
+            "instrumentId": change.instrument_id,
+            "state": "STALE" if change.stale else "RECOVERED",
+            "since": time_of(change.since_us),
+            "lastTickAt": time_of(change.last_tick_at_us) if change.last_tick_at_us else None,
+        }
+    )
 
 
 def _opt(m: Any, *names: str) -> dict[str, Any]:
@@ -112,20 +118,39 @@ def rfq(m: rfq_pb2.RFQDetails) -> bytes:
     _ENCODED.labels("rfqs").inc()
     look = m.last_look if m.HasField("last_look") else None
     item = {
-        "rfqId": m.rfq_id, "displayId": m.display_id, "status": m.status, "version": m.version,
-        "correlationId": m.correlation_id, "tenantId": m.tenant_id, "requester": m.requester,
-        "desk": m.desk, "instrumentId": m.instrument_id, "side": _SIDES.get(m.side), "size": m.size,
-        "currency": m.currency, "minSize": _null(m, "min_size"), "partialAllowed": m.partial_allowed,
-        "venueId": m.venue_id, "settlementDate": m.settlement_date, "expirySeconds": m.expiry_seconds,
-        "createdAt": time_of(m.created_at_us), "expiresAt": time_of(m.expires_at_us),
+        "rfqId": m.rfq_id,
+        "displayId": m.display_id,
+        "status": m.status,
+        "version": m.version,
+        "correlationId": m.correlation_id,
+        "tenantId": m.tenant_id,
+        "requester": m.requester,
+        "desk": m.desk,
+        "instrumentId": m.instrument_id,
+        "side": _SIDES.get(m.side),
+        "size": m.size,
+        "currency": m.currency,
+        "minSize": _null(m, "min_size"),
+        "partialAllowed": m.partial_allowed,
+        "venueId": m.venue_id,
+        "settlementDate": m.settlement_date,
+        "expirySeconds": m.expiry_seconds,
+        "createdAt": time_of(m.created_at_us),
+        "expiresAt": time_of(m.expires_at_us),
         "endedAt": time_of(m.ended_at_us) if m.HasField("ended_at_us") else None,
-        "serverTime": time_of(m.server_time_us), "midAtRequest": _null(m, "mid_at_request"),
+        "serverTime": time_of(m.server_time_us),
+        "midAtRequest": _null(m, "mid_at_request"),
         "bestQuoteId": _null(m, "best_quote_id"),
         **_opt(m, "accepted_quote_id", "trade_id", "trade_display_id"),
-        "lastLook": None if look is None else {
-            "quoteId": look.quote_id, "lpId": look.lp_id, "deadline": time_of(look.deadline_us),
+        "lastLook": None
+        if look is None
+        else {
+            "quoteId": look.quote_id,
+            "lpId": look.lp_id,
+            "deadline": time_of(look.deadline_us),
         },
-        "reasonCode": _null(m, "reason_code"), "reason": _null(m, "reason"),
+        "reasonCode": _null(m, "reason_code"),
+        "reason": _null(m, "reason"),
         "dealers": [_dealer(d) for d in m.dealers],
         "quotes": [_quote(q) for q in m.quotes],
         "checks": [_check(c) for c in m.checks],
@@ -136,48 +161,86 @@ def rfq(m: rfq_pb2.RFQDetails) -> bytes:
 
 def _dealer(d: rfq_pb2.RoutedDealer) -> dict[str, Any]:
     return {
-        "lpId": d.lp_id, "name": d.name, "status": d.status, "reason": _null(d, "reason"),
+        "lpId": d.lp_id,
+        "name": d.name,
+        "status": d.status,
+        "reason": _null(d, "reason"),
         "responseMs": _null(d, "response_ms"),
     }
 
 
 def _quote(q: rfq_pb2.Quote) -> dict[str, Any]:
     return {
-        "quoteId": q.quote_id, "lpId": q.lp_id, "lpName": q.lp_name, "price": q.price, "size": q.size,
-        "status": q.status, "rank": _null(q, "rank"), "receivedAt": time_of(q.received_at_us),
-        "responseMs": q.response_ms, "expiresAt": time_of(q.expires_at_us),
-        "spreadToMid": _null(q, "spread_to_mid"), "reason": _null(q, "reason"),
+        "quoteId": q.quote_id,
+        "lpId": q.lp_id,
+        "lpName": q.lp_name,
+        "price": q.price,
+        "size": q.size,
+        "status": q.status,
+        "rank": _null(q, "rank"),
+        "receivedAt": time_of(q.received_at_us),
+        "responseMs": q.response_ms,
+        "expiresAt": time_of(q.expires_at_us),
+        "spreadToMid": _null(q, "spread_to_mid"),
+        "reason": _null(q, "reason"),
     }
 
 
 def _check(c: common_pb2.Check) -> dict[str, Any]:
     return {
-        "check": c.check, "outcome": "PASSED" if c.passed else "FAILED", "actual": c.actual,
-        "limit": c.limit, "code": _null(c, "code"),
+        "check": c.check,
+        "outcome": "PASSED" if c.passed else "FAILED",
+        "actual": c.actual,
+        "limit": c.limit,
+        "code": _null(c, "code"),
     }
 
 
 def trade(m: trade_pb2.TradeDetails) -> bytes:
     """An agreed deal, in the shape of GET /trades/{id}."""
     _ENCODED.labels("trades").inc()
-    return _encode({
-        "tradeId": m.trade_id, "displayId": m.display_id, "rfqId": m.rfq_id, "quoteId": m.quote_id,
-        "instrumentId": m.instrument_id, "side": _SIDES.get(m.side), "quantity": m.quantity,
-        "price": m.price, "notional": m.notional, "currency": m.currency, "buyer": m.buyer,
-        "seller": m.seller, "lpId": m.lp_id, "venueId": m.venue_id, "tradedAt": time_of(m.traded_at_us),
-        "settlementDate": m.settlement_date, "tenantId": m.tenant_id,
-        "correlationId": m.correlation_id, "requester": m.requester, "desk": m.desk, "status": m.status,
-    })
+    return _encode(
+        {
+            "tradeId": m.trade_id,
+            "displayId": m.display_id,
+            "rfqId": m.rfq_id,
+            "quoteId": m.quote_id,
+            "instrumentId": m.instrument_id,
+            "side": _SIDES.get(m.side),
+            "quantity": m.quantity,
+            "price": m.price,
+            "notional": m.notional,
+            "currency": m.currency,
+            "buyer": m.buyer,
+            "seller": m.seller,
+            "lpId": m.lp_id,
+            "venueId": m.venue_id,
+            "tradedAt": time_of(m.traded_at_us),
+            "settlementDate": m.settlement_date,
+            "tenantId": m.tenant_id,
+            "correlationId": m.correlation_id,
+            "requester": m.requester,
+            "desk": m.desk,
+            "status": m.status,
+        }
+    )
 
 
 def notification(m: notifications_pb2.Notification) -> bytes:
     """Something a user should know."""
     _ENCODED.labels("notifications").inc()
-    return _encode({
-        "notificationId": m.notification_id, "kind": m.kind, "severity": m.severity,
-        "title": m.title, "text": m.text, "at": time_of(m.at_us),
-        **_opt(m, "correlation_id", "rfq_id", "trade_id"), "read": m.read,
-    })
+    return _encode(
+        {
+            "notificationId": m.notification_id,
+            "kind": m.kind,
+            "severity": m.severity,
+            "title": m.title,
+            "text": m.text,
+            "at": time_of(m.at_us),
+            **_opt(m, "correlation_id", "rfq_id", "trade_id"),
+            "read": m.read,
+        }
+    )
 
 
 def batches(items: Sequence[bytes], most: int) -> Iterable[Sequence[bytes]]:

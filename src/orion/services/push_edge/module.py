@@ -28,9 +28,7 @@ def limits_of(config: Config) -> Limits:
 def build(ports: Ports, config: Config) -> Module:
     """The edge as a module. `stream` takes the acceptor's sockets."""
     settings = ports.settings
-    edge = Edge(
-        ports, config, f"__Host-orion-{settings.platform.port}", settings.public_url
-    )
+    edge = Edge(ports, config, f"__Host-orion-{settings.platform.port}", settings.public_url)
     server = PushServer(edge, limits_of(config))
 
     async def attend() -> None:
@@ -46,6 +44,12 @@ def build(ports: Ports, config: Config) -> Module:
                 await server.close()
             edge.goodbye()
 
-    tasks: list[Callable[[], Awaitable[None]]] = [attend, edge.catalogue, edge.ticks.run, edge.sweep, edge.heartbeat]
+    tasks: list[Callable[[], Awaitable[None]]] = [
+        attend,
+        edge.catalogue,
+        edge.ticks.run,
+        edge.sweep,
+        edge.heartbeat,
+    ]
     tasks += [upstream.run for upstream in edge.upstreams]
     return Module(name="push_edge", tasks=tasks, stream=server, ready=edge.ready)

@@ -14,7 +14,9 @@ MAX_PING_CHARS = 64
 
 
 class Refused(Exception):
-    """The message is well-formed JSON but asks for what there is not: told to the client, the socket stays."""
+    """The message is well-formed JSON but asks for what there is not: told to the client, the
+    socket stays.
+    """
 
     def __init__(self, code: str, detail: str, op: str | None = None):
         self.code, self.detail, self.op = code, detail, op
@@ -32,7 +34,9 @@ class Ask:
 
 
 def read(text: bytes, most_ids: int) -> Ask:
-    """The message. Raises Coded WS-501 for what is no JSON object (the socket is closed), Refused for the rest."""
+    """The message. Raises Coded WS-501 for what is no JSON object (the socket is closed), Refused
+    for the rest.
+    """
     try:
         message = loads(text)
     except NotJson as error:

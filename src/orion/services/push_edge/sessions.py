@@ -34,12 +34,16 @@ class Session:
     mask: int = 0
     missed: int = 0
     seqs: dict[str, int] = field(default_factory=dict)
-    waiting: list[bytes] | None = field(default_factory=list)   # messages before the sign-in was checked
-    look_at: int = 0                                            # when to look at the token again (seconds)
+    # messages before the sign-in was checked
+    waiting: list[bytes] | None = field(default_factory=list)
+    # when to look at the token again (seconds)
+    look_at: int = 0
 
 
 def credential_of(headers: Any, cookie_name: str, allowed_origins: frozenset[str]) -> Credential:
-    """What a handshake's headers say. Raises AUTH-104 for a cookie that another site's page sent along."""
+    """What a handshake's headers say. Raises AUTH-104 for a cookie that another site's page sent
+    along.
+    """
     authorization = headers.getall("Authorization", [])
     if len(authorization) > 1:
         raise Coded("API-100", "Authorization is given more than once")
@@ -106,7 +110,10 @@ class Roll:
         caller = peer.state.caller
         if caller is None:
             return
-        for index, key in ((self._users, (caller.tenant, caller.subject)), (self._sids, caller.session_id)):
+        for index, key in (
+            (self._users, (caller.tenant, caller.subject)),
+            (self._sids, caller.session_id),
+        ):
             peers = index.get(key)  # type: ignore[call-overload]
             if peers is not None:
                 peers.pop(peer, None)

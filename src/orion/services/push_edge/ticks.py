@@ -1,7 +1,9 @@
-"""Prices to screens: the newest of each instrument, at most `flush_hz` times a second, encoded once for everybody.
+"""Prices to screens: the newest of each instrument, at most `flush_hz` times a second, encoded once
+for everybody.
 
-Instruments have bit positions and a subscription is a mask, so "what of mine is new" is one `&`, and sockets that miss the
-same instruments share the same bytes. A socket that does not keep up is skipped and gets the newest of what it missed later.
+Instruments have bit positions and a subscription is a mask, so "what of mine is new" is one `&`,
+and sockets that miss the same instruments share the same bytes. A socket that does not keep up is
+skipped and gets the newest of what it missed later.
 """
 
 from __future__ import annotations
@@ -15,17 +17,21 @@ from orion.services.push_edge import frames
 from orion.services.push_edge.config import Config
 from orion.wire.stubs import marketdata_pb2
 
-QUIET_US = 2_000_000        # a quiet instrument's sign of life goes out this often
-SLICE_S = 0.004             # after so long a flush lets others run
+QUIET_US = 2_000_000  # a quiet instrument's sign of life goes out this often
+SLICE_S = 0.004  # after so long a flush lets others run
 ITEMS_PER_FRAME = 200
 _FLUSH = telemetry.histogram("edge_flush_seconds", "Time to write one flush to all sockets")
 _FRAMES = telemetry.counter("edge_tick_frames", "Tick frames sent to sockets")
-_SKIPPED = telemetry.counter("edge_tick_frames_skipped", "Tick frames not sent: the socket is behind")
+_SKIPPED = telemetry.counter(
+    "edge_tick_frames_skipped", "Tick frames not sent: the socket is behind"
+)
 _RATE = telemetry.gauge("edge_flush_hz", "Rate at which prices are flushed now")
 
 
 class Socket(Protocol):
-    """What a socket is to the hub. `state` is its Session: `mask` what it wants, `missed` what it was not sent."""
+    """What a socket is to the hub. `state` is its Session: `mask` what it wants, `missed` what it
+    was not sent.
+    """
 
     state: Any
 
@@ -78,8 +84,8 @@ class TickHub:
         self._names: list[str] = []
         self._latest: list[marketdata_pb2.MarketTick | None] = []
         self._encoded: list[bytes | None] = []
-        self._signs: list[int] = []         # last sign of life of the feed
-        self._told: list[int] = []          # when this instrument was last flushed
+        self._signs: list[int] = []  # last sign of life of the feed
+        self._told: list[int] = []  # when this instrument was last flushed
         self._stale: set[int] = set()
         self._groups: dict[int, dict[Socket, None]] = {}
         self._dirty = 0
@@ -238,7 +244,8 @@ class TickHub:
         _FRAMES.inc(sent)
         if skipped:
             _SKIPPED.inc(skipped)
-            self._wake.set()    # look again, so that one who stays behind is cut and one who catches up is served
+            # look again, so that one who stays behind is cut and one who catches up is served
+            self._wake.set()
 
     def _frame(self, want: int) -> bytes:
         items = (self._bytes(i) for i in _ones(want))

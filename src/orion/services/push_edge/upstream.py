@@ -1,4 +1,6 @@
-"""The edge's four streams from the services: one each per process, opened again with back-off, and the loss is told."""
+"""The edge's four streams from the services: one each per process, opened again with back-off, and
+the loss is told.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +12,16 @@ from orion.platform import telemetry
 
 FIRST_PAUSE_S = 0.05
 MAX_PAUSE_S = 2.0
-_CONNECTED = telemetry.gauge("edge_upstream_connected", "1 while a stream from a service is open", ("stream",))
+_CONNECTED = telemetry.gauge(
+    "edge_upstream_connected", "1 while a stream from a service is open", ("stream",)
+)
 _REOPENED = telemetry.counter("edge_upstream_reopened", "Streams opened again", ("stream",))
 
 
 class Upstream:
-    """Follows one stream for ever. `opened` is called before the first message of each new connection."""
+    """Follows one stream for ever. `opened` is called before the first message of each new
+    connection.
+    """
 
     def __init__(
         self,
@@ -57,5 +63,3 @@ class Upstream:
 def _short(error: Exception) -> str:
     code = getattr(error, "code", None)
     return f"{type(error).__name__} {code() if callable(code) else error}"[:200]
-
-

@@ -32,9 +32,13 @@ class Catalogue:
                 return _newer(self.dealers, d.lp_id, d)
 
     def changes(self, seeds: Seeds, at: int) -> list[Change]:
-        """The events that make this catalogue say what the seed files say. What left the files is disabled, never removed."""
+        """The events that make this catalogue say what the seed files say. What left the files is
+        disabled, never removed.
+        """
         found: list[Change] = []
-        for i, changed in _differences(self.instruments, {s.instrument_id: s for s in seeds.instruments}):
+        for i, changed in _differences(
+            self.instruments, {s.instrument_id: s for s in seeds.instruments}
+        ):
             found.append(InstrumentUpdated(at, i, changed))
         for v, changed in _differences(self.venues, {s.venue_id: s for s in seeds.venues}):
             found.append(VenueUpdated(at, v, changed))
@@ -43,7 +47,9 @@ class Catalogue:
         return found
 
     def ordered(self, seeds: Seeds) -> None:
-        """Puts instruments in the order of the files: majors before crosses, short bonds before long ones."""
+        """Puts instruments in the order of the files: majors before crosses, short bonds before
+        long ones.
+        """
         ranks = {s.instrument_id: n for n, s in enumerate(seeds.instruments)}
         last = len(ranks)
         names = sorted(self.instruments, key=lambda i: (ranks.get(i, last), i))
@@ -89,4 +95,6 @@ def _differences(held: dict[str, E], wanted: dict[str, E]) -> list[tuple[E, tupl
 
 
 def _changed(before: Any, after: Any) -> tuple[str, ...]:
-    return tuple(f.name for f in fields(before) if getattr(before, f.name) != getattr(after, f.name))
+    return tuple(
+        f.name for f in fields(before) if getattr(before, f.name) != getattr(after, f.name)
+    )

@@ -13,5 +13,6 @@ class Config:
     """Environment: ORION_REFERENCE_<FIELD>."""
 
     seeds: Path = option(
-        Path(__file__).with_name("seeds"), "Folder of instruments.toml, venues.toml and dealers.toml"
+        Path(__file__).with_name("seeds"),
+        "Folder of instruments.toml, venues.toml and dealers.toml",
     )

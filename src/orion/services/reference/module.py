@@ -24,7 +24,7 @@ from orion.wire.envelope import InvalidEvent, decode, encode
 from orion.wire.registry import BY_CLASS
 from orion.wire.stubs import marketdata_pb2, marketdata_pb2_grpc, reference_pb2_grpc
 
-OVERLAP_US = 24 * 3_600_000_000     # the tables may lag behind the log by less than this
+OVERLAP_US = 24 * 3_600_000_000  # the tables may lag behind the log by less than this
 MAX_PAUSE_S = 2.0
 
 
@@ -50,8 +50,8 @@ class Service:
         await self._overlay(held, since)
         if held.instruments:
             held.ordered(self._seeds)
-            self.catalogue = held       # good enough to answer while another copy owns the topic
-        while self.publisher.ready() is not None:
+            self.catalogue = held  # good enough to answer while another copy owns the topic
+        while self.publisher.ready() is not None:  # noqa: ASYNC110 (nobody tells)
             await asyncio.sleep(0.02)
         await self._overlay(held, since)
         await self._bring_up(held)
@@ -101,12 +101,19 @@ class Service:
         while True:
             try:
                 sequence = self.publisher.sequence(SHARED, entity)
-                # Instruments have sequences in other topics too: the topic is part of what makes an event unique.
+                # Instruments have sequences in other topics too: the topic is part of what makes an
+                # event unique.
                 name = event_id(SHARED, TOPIC, entity, sequence)
                 body = encode(
-                    event, tenant=SHARED, entity_id=entity, sequence=sequence, at=event.at,
-                    producer="reference", correlation_id=f"reference-{entity}",
-                    causation_id=f"reference-{entity}", event_id_=name,
+                    event,
+                    tenant=SHARED,
+                    entity_id=entity,
+                    sequence=sequence,
+                    at=event.at,
+                    producer="reference",
+                    correlation_id=f"reference-{entity}",
+                    causation_id=f"reference-{entity}",
+                    event_id_=name,
                 )
                 kind = BY_CLASS[type(event)].event_type
                 fact = Fact(TOPIC, entity, sequence, kind, name, body)
@@ -121,7 +128,9 @@ class Service:
         while True:
             try:
                 stub = marketdata_pb2_grpc.MarketFeedServiceStub(where.channel("marketdata_ingest"))
-                call = stub.WatchFeed(marketdata_pb2.WatchFeedRequest(), metadata=where.as_service())
+                call = stub.WatchFeed(
+                    marketdata_pb2.WatchFeedRequest(), metadata=where.as_service()
+                )
                 async for pulse in call:
                     pause = 0.1
                     self.replayed = frozenset(pulse.status.replayed)

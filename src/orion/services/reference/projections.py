@@ -34,8 +34,8 @@ class ReferenceTables:
 
     name = "reference_tables"
     service = "reference"
-    topics = (TOPIC,)
-    tables = ("instruments", "venues", "liquidity_providers")
+    topics: tuple[str, ...] = (TOPIC,)
+    tables: tuple[str, ...] = ("instruments", "venues", "liquidity_providers")
 
     def rows(self, record: Record) -> Sequence[RowOperation]:
         """One row per event."""
@@ -57,11 +57,18 @@ class ReferenceTables:
 
 
 def _row(
-    table: str, key: dict[str, Any], entity: Instrument | Venue | Dealer, at: int, more: dict[str, Any]
+    table: str,
+    key: dict[str, Any],
+    entity: Instrument | Venue | Dealer,
+    at: int,
+    more: dict[str, Any],
 ) -> Upsert:
     values = {
-        "version": entity.version, "enabled": entity.enabled, "updated_at": at,
-        "body": body_of(entity), **more,
+        "version": entity.version,
+        "enabled": entity.enabled,
+        "updated_at": at,
+        "body": body_of(entity),
+        **more,
     }
     return Upsert(table, key, values)
 

@@ -13,13 +13,16 @@ async def stored(database: Database) -> Catalogue:
     """What the tables hold."""
     async with database.read(SHARED) as sql:
         instruments = await sql.fetch(
-            "select instrument_id as id, body from reference.instruments where tenant = $1 order by 1", SHARED
+            "select instrument_id as id, body from reference.instruments"
+            " where tenant = $1 order by 1",
+            SHARED,
         )
         venues = await sql.fetch(
             "select venue_id as id, body from reference.venues where tenant = $1 order by 1", SHARED
         )
         dealers = await sql.fetch(
-            "select lp_id as id, body from reference.liquidity_providers where tenant = $1 order by 1",
+            "select lp_id as id, body from reference.liquidity_providers"
+            " where tenant = $1 order by 1",
             SHARED,
         )
     return Catalogue(

@@ -84,5 +84,7 @@ def _sees(caller: Caller, instrument_id: str, asset_class: str) -> bool:
     g = caller.grants
     if g is None or not asset_class:
         return False
-    grants = Grants(g.asset_classes, g.instrument_ids, g.venue_ids, g.max_notional, g.rfq_per_minute)
+    grants = Grants(
+        g.asset_classes, g.instrument_ids, g.venue_ids, g.max_notional, g.rfq_per_minute
+    )
     return may_see(grants, instrument_id, asset_class)

@@ -1,4 +1,6 @@
-"""The seed files as core's words. Everything is checked here, so that a wrong file stops the start with a sentence."""
+"""The seed files as core's words. Everything is checked here, so that a wrong file stops the start
+with a sentence.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,9 @@ def load(folder: Path) -> Seeds:
     known = {v.venue_id for v in venues}
     for instrument in instruments:
         if missing := set(instrument.venue_ids) - known:
-            raise SeedError(f"{instrument.instrument_id} names venues that are not there: {missing}")
+            raise SeedError(
+                f"{instrument.instrument_id} names venues that are not there: {missing}"
+            )
     return Seeds(instruments, venues, dealers)
 
 
@@ -142,7 +146,9 @@ def is_isin(text: str) -> bool:
     if len(text) != 12 or not text.isalnum() or not text[:2].isalpha() or not text[11].isdigit():
         return False
     digits = [int(d) for c in text.upper() for d in str(int(c, 36))]
-    doubled = [d if n % 2 == 0 else (2 * d - 9 if d > 4 else 2 * d) for n, d in enumerate(reversed(digits))]
+    doubled = [
+        d if n % 2 == 0 else (2 * d - 9 if d > 4 else 2 * d) for n, d in enumerate(reversed(digits))
+    ]
     return sum(doubled) % 10 == 0
 
 
