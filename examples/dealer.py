@@ -1,10 +1,14 @@
-"""An outside dealer in one file: opens the gateway's stream, quotes FX around its own mid, answers last looks.
+"""An outside dealer in one file: opens the gateway's stream, quotes FX around its own mid, answers
+last looks.
 
     ./orion token dealer:NORTHGATE > token
-    python examples/dealer.py --address unix:/tmp/orion-…/core.rpc.sock --dealer NORTHGATE --token token --mid 1.14624
+    python examples/dealer.py --address unix:/tmp/orion-…/core.rpc.sock --dealer NORTHGATE --token
+    token --mid 1.14624
 
-It needs grpcio and the stubs of contracts/proto/v1 (`python -m grpc_tools.protoc -Icontracts/proto/v1 --python_out=. \
---grpc_python_out=. lp.proto common.proto`, or Orion itself on the path). While it is connected it takes the place of the
+It needs grpcio and the stubs of contracts/proto/v1 (`python -m grpc_tools.protoc
+-Icontracts/proto/v1 --python_out=. \
+--grpc_python_out=. lp.proto common.proto`, or Orion itself on the path). While it is connected it
+takes the place of the
 simulated dealer of the same name.
 """
 

@@ -1,6 +1,8 @@
-"""Seeded histories of the real owners on virtual time: traders, dealers, duplicates, crashes at every edge of a write.
+"""Seeded histories of the real owners on virtual time: traders, dealers, duplicates, crashes at
+every edge of a write.
 
-Each history ends quiet and is then checked against what must always hold. Planted bugs prove that the checks can fail.
+Each history ends quiet and is then checked against what must always hold. Planted bugs prove that
+the checks can fail.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import pytest
 
 from orion.core.rfq import commands as c
 from orion.core.rfq import events as e
-from orion.core.rfq.state import Rfq, fold
+from orion.core.rfq.state import Rfq
 from orion.core.trade import ExecuteTrade, Trade
 from orion.platform.bus.memory import MemoryBus
 from orion.platform.errors import Coded, NotOwner
@@ -27,7 +29,7 @@ from orion.platform.transact import Context, Decided
 from orion.services.execution.aggregate import TradeAggregate
 from orion.services.rfq.aggregate import Answer, Order, RfqAggregate
 from orion.wire.envelope import decode
-from tests.core.rfq_world import ASH, BIRCH, CEDAR, GRANTS
+from tests.core.rfq_world import ASH, BIRCH, CEDAR
 from tests.services.trading.street import Street
 from tests.sim.virtual import VirtualClock, run
 
@@ -270,7 +272,8 @@ def _is_final(event: Any) -> bool:
 
 
 async def _states_follow_from_the_log(history: History, logs: dict[str, list[Any]]) -> None:
-    """Each state's public version is the number of its lifecycle events, its revision all of them."""
+    """Each state's public version is the number of its lifecycle events, its revision all of
+    them."""
     lifecycle = Counter(r.entity for r in logs["rfq.lifecycle"])
     quotes = Counter(decode(r.body)[1].rfq_id for r in logs["rfq.quotes"])
     for (service, _, entity), (_, snapshot) in history.store.states.items():
@@ -297,8 +300,15 @@ def _histories(first: int, count: int) -> Counter[str]:
             raise
         total += seen.counts
         total["acknowledged"] += len(seen.answered)
-    for needed in ("RFQTraded", "RFQExpired", "RFQCancelled", "copies killed",
-                   "lost before the commit", "lost after the commit", "acknowledged"):
+    for needed in (
+        "RFQTraded",
+        "RFQExpired",
+        "RFQCancelled",
+        "copies killed",
+        "lost before the commit",
+        "lost after the commit",
+        "acknowledged",
+    ):
         assert total[needed], f"nothing of {needed} ever happened: {total}"
     print(dict(total))
     return total

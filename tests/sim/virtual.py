@@ -1,4 +1,5 @@
-"""An event loop whose time is virtual: nothing waits, everything happens in the order the seed gives, the same every time."""
+"""An event loop whose time is virtual: nothing waits, everything happens in the order the seed
+gives, the same every time."""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
-"""What must hold of RFQs and trades, whatever happened: checks of `orion verify` beside the generic ones of the platform.
+"""What must hold of RFQs and trades, whatever happened: checks of `orion verify` beside the generic
+ones of the platform.
 
-Each reads the log alone, so it says what was durable, in the order in which it was decided. The system must be quiet.
+Each reads the log alone, so it says what was durable, in the order in which it was decided. The
+system must be quiet.
 """
 
 from __future__ import annotations
@@ -11,14 +13,18 @@ from orion.platform.verify import Check
 
 _EVENTS = """
     with said as (
-        select tenant, entity, topic, part, offs, type, convert_from(body, 'UTF8')::jsonb -> 'payload' as payload
+        select tenant, entity, topic, part, offs, type,
+               convert_from(body, 'UTF8')::jsonb -> 'payload' as payload
           from bus.log where topic in ('rfq.lifecycle', 'execution.trades')
     ), final as (
-        select tenant, payload ->> 'rfqId' as rfq_id, payload ->> 'tradeId' as trade_id, payload -> 'quote' as quote
-          from said where type = 'LastLookPassed' or (type = 'QuoteAccepted' and (payload ->> 'final')::boolean)
+        select tenant, payload ->> 'rfqId' as rfq_id, payload ->> 'tradeId' as trade_id,
+               payload -> 'quote' as quote
+          from said
+         where type = 'LastLookPassed'
+            or (type = 'QuoteAccepted' and (payload ->> 'final')::boolean)
     ), trade as (
-        select tenant, payload -> 'trade' ->> 'rfqId' as rfq_id, payload -> 'trade' ->> 'tradeId' as trade_id,
-               payload -> 'trade' as trade
+        select tenant, payload -> 'trade' ->> 'rfqId' as rfq_id,
+               payload -> 'trade' ->> 'tradeId' as trade_id, payload -> 'trade' as trade
           from said where type = 'TradeExecuted'
     ), told as (
         select tenant, payload ->> 'rfqId' as rfq_id, payload ->> 'tradeId' as trade_id
@@ -104,8 +110,9 @@ async def _no_accept_too_late(sql: Any) -> Check:
         select tenant, entity, 'accepted at ' || (payload ->> 'at')
           from said
          where type = 'QuoteAccepted'
-           and ((payload ->> 'at')::timestamptz >= (payload -> 'terms' ->> 'expiresAt')::timestamptz
-                or (payload ->> 'at')::timestamptz >= (payload -> 'quote' ->> 'expiresAt')::timestamptz)
+           and (payload ->> 'at')::timestamptz >= least(
+                (payload -> 'terms' ->> 'expiresAt')::timestamptz,
+                (payload -> 'quote' ->> 'expiresAt')::timestamptz)
         """,
     )
 
@@ -119,8 +126,8 @@ async def _nothing_after_the_end(sql: Any) -> Check:
         f"""
         select later.tenant, later.entity, later.type || ' after ' || over.type
           from said over join said later
-            on later.topic = over.topic and later.tenant = over.tenant and later.entity = over.entity
-           and later.offs > over.offs
+            on later.topic = over.topic and later.tenant = over.tenant
+           and later.entity = over.entity and later.offs > over.offs
          where over.topic = 'rfq.lifecycle' and over.type in {_OVER}
         """,  # noqa: S608 - constants of this file
     )

@@ -1,4 +1,5 @@
-"""`orion verify`: the platform's generic checks and those of trading, over the database of a quiet system."""
+"""`orion verify`: the platform's generic checks and those of trading, over the database of a quiet
+system."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Cursors of lists: where the next page begins. Opaque to callers, sealed against change, good only for the list that gave them out."""
+"""Cursors of lists: where the next page begins. Opaque to callers, sealed against change, good only
+for the list that gave them out."""
 
 from __future__ import annotations
 
@@ -17,12 +18,14 @@ MAX_LENGTH = 512
 
 
 def cursor_key(settings: Settings) -> bytes:
-    """The key all copies of a platform share, so that a cursor outlives the process that gave it out."""
+    """The key all copies of a platform share, so that a cursor outlives the process that gave it
+    out."""
     return SecretFiles(settings.secrets_dir, may_create=settings.is_embedded).read("cursor.key")
 
 
 class Cursors:
-    """Seals and opens cursors with one key. `scope` names the list and whose it is: another list's cursor does not open."""
+    """Seals and opens cursors with one key. `scope` names the list and whose it is: another list's
+    cursor does not open."""
 
     def __init__(self, key: bytes):
         self._key = hashlib.blake2b(key, digest_size=32, person=b"orion-cursor").digest()
@@ -33,7 +36,8 @@ class Cursors:
         return base64.urlsafe_b64encode(self._seal(scope, body) + body).decode().rstrip("=")
 
     def open(self, scope: Sequence[str], cursor: str, kinds: Sequence[type]) -> list[str | int]:
-        """The position. Raises Coded API-110 for anything that `seal` did not give out for this scope."""
+        """The position. Raises Coded API-110 for anything that `seal` did not give out for this
+        scope."""
         if len(cursor) > MAX_LENGTH:
             raise Coded("API-110")
         try:

@@ -1,4 +1,5 @@
-"""All read models of a service together: one consumer each, and the instant up to which they are known to be true."""
+"""All read models of a service together: one consumer each, and the instant up to which they are
+known to be true."""
 
 from __future__ import annotations
 
@@ -48,7 +49,8 @@ class Projector:
         return next((why for c in self.consumers if (why := c.ready())), None)
 
     async def as_of(self) -> int:
-        """The instant up to which every read model holds what was said: now, unless one is behind."""
+        """The instant up to which every read model holds what was said: now, unless one is
+        behind."""
         known = self._clock.now()
         for consumer, noting in zip(self.consumers, self._noting, strict=True):
             positions: Any = consumer.positions

@@ -1,4 +1,5 @@
-"""Fixtures of the trading services' tests: a clock that moves when told, and the ground to stand on."""
+"""Fixtures of the trading services' tests: a clock that moves when told, and the ground to stand
+on."""
 
 from __future__ import annotations
 

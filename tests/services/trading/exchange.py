@@ -1,4 +1,5 @@
-"""The trading services put together as in the product: real modules, real gRPC on a socket, real PostgreSQL, real dealers."""
+"""The trading services put together as in the product: real modules, real gRPC on a socket, real
+PostgreSQL, real dealers."""
 
 from __future__ import annotations
 
@@ -15,10 +16,10 @@ from joserfc.jwk import ECKey
 
 from orion.app.modules import MODULES
 from orion.platform.auth import ServiceTokens, StaticKeys, Verifier
+from orion.platform.bus.postgres import PostgresBus
 from orion.platform.cache.memory import MemoryCache
 from orion.platform.clock import SystemClock
 from orion.platform.config import Settings
-from orion.platform.bus.postgres import PostgresBus
 from orion.platform.module import Module, Ports
 from orion.platform.rpc import Directory, RpcServer, rpc_errors
 from orion.platform.store.database import PostgresDatabase

@@ -1,4 +1,5 @@
-"""A street of our own: RFQ and execution owners over one store, traders and dealers as plain calls."""
+"""A street of our own: RFQ and execution owners over one store, traders and dealers as plain
+calls."""
 
 from __future__ import annotations
 

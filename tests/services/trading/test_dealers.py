@@ -1,4 +1,5 @@
-"""Dealers on the gateway's stream: outside programs, abuse, silence, reconnects, and the gateway's own death."""
+"""Dealers on the gateway's stream: outside programs, abuse, silence, reconnects, and the gateway's
+own death."""
 
 from __future__ import annotations
 
@@ -31,7 +32,9 @@ NOBODY = "0000" + "a" * 26
 class Dealer:
     """A dealer's program: says what it is told to say, keeps what it hears."""
 
-    def __init__(self, exchange: Exchange, lp_id: str, *, credential: str = "", batches: bool = False):
+    def __init__(
+        self, exchange: Exchange, lp_id: str, *, credential: str = "", batches: bool = False
+    ):
         self.lp_id, self._batches = lp_id, batches
         self._metadata = exchange.service(credential or f"dealer:{lp_id}")
         channel = exchange.directory.channel("lp_gateway")
@@ -278,13 +281,15 @@ async def test_a_newer_stream_replaces_the_older(exchange: Exchange) -> None:
 
 
 async def test_a_simulated_dealer_gives_way_to_an_outside_one(exchange: Exchange) -> None:
-    async with Dealer(exchange, "NORTHGATE", credential="lp_bots") as house:
-        async with Dealer(exchange, "NORTHGATE") as outside:
-            await until(lambda: house.ended, "the simulated one gave way")
-            hello = lp_pb2.FromDealer(hello=lp_pb2.DealerHello(lp_id="NORTHGATE"))
-            again = Dealer(exchange, "NORTHGATE", credential="lp_bots")
-            assert await _refused(again, hello) is grpc.StatusCode.ABORTED
-            assert outside.ended is None
+    async with (
+        Dealer(exchange, "NORTHGATE", credential="lp_bots") as house,
+        Dealer(exchange, "NORTHGATE") as outside,
+    ):
+        await until(lambda: house.ended, "the simulated one gave way")
+        hello = lp_pb2.FromDealer(hello=lp_pb2.DealerHello(lp_id="NORTHGATE"))
+        again = Dealer(exchange, "NORTHGATE", credential="lp_bots")
+        assert await _refused(again, hello) is grpc.StatusCode.ABORTED
+        assert outside.ended is None
     async with Dealer(exchange, "NORTHGATE", credential="lp_bots") as back:
         assert back.ended is None
 
@@ -343,9 +348,7 @@ async def test_the_gateway_dies_and_finds_its_open_requests_again(exchange: Exch
         await trader.accept(await trader.quoted(made.rfq_id))
         look = await back.hears("last_look", lambda m: m.rfq_id == made.rfq_id)
         back.say(
-            last_look=lp_pb2.LastLookReply(
-                rfq_id=made.rfq_id, quote_id=look.quote_id, passed=True
-            )
+            last_look=lp_pb2.LastLookReply(rfq_id=made.rfq_id, quote_id=look.quote_id, passed=True)
         )
         await trader.settled(made.rfq_id, "TRADED")
 

@@ -1,4 +1,5 @@
-"""The trading services together: requests, the five dealers, accepts, trades, blotters, watchers; nobody sees another tenant."""
+"""The trading services together: requests, the five dealers, accepts, trades, blotters, watchers;
+nobody sees another tenant."""
 
 from __future__ import annotations
 

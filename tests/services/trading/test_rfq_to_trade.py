@@ -1,4 +1,5 @@
-"""From the ask to the trade through the real owners, over memory and over PostgreSQL: the way it goes, and every race on it."""
+"""From the ask to the trade through the real owners, over memory and over PostgreSQL: the way it
+goes, and every race on it."""
 
 from __future__ import annotations
 

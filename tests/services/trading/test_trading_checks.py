@@ -1,5 +1,7 @@
-"""What `orion verify` checks of RFQs and trades: green on a real history, and each planted fault is found."""
+"""What `orion verify` checks of RFQs and trades: green on a real history, and each planted fault is
+found."""
 
+# ruff: noqa: E501 - planted SQL reads better on its lines
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
@@ -67,7 +69,8 @@ PLANTED: dict[str, tuple[str, str]] = {
     ),
     "an accept makes two trades": (
         "one trade per accepted quote",
-        """insert into bus.log (topic, part, offs, period, at, tenant, entity, seq, type, event_id, body) select topic, part, offs + 1000, period, at, tenant, entity || 'x', seq, type,
+        """insert into bus.log (topic, part, offs, period, at, tenant, entity, seq, type, event_id,
+           body) select topic, part, offs + 1000, period, at, tenant, entity || 'x', seq, type,
            event_id || 'x', convert_to(replace(convert_from(body, 'UTF8'), '"tradeId":"', '"tradeId":"x'), 'UTF8')
            from bus.log where type = 'TradeExecuted' limit 1""",
     ),
@@ -86,7 +89,8 @@ PLANTED: dict[str, tuple[str, str]] = {
     ),
     "accepted after a cancel": (
         "nothing after an RFQ's end",
-        """insert into bus.log (topic, part, offs, period, at, tenant, entity, seq, type, event_id, body) select topic, part, offs + 1000, period, at, tenant, entity, seq + 10, 'QuoteAccepted',
+        """insert into bus.log (topic, part, offs, period, at, tenant, entity, seq, type, event_id,
+           body) select topic, part, offs + 1000, period, at, tenant, entity, seq + 10, 'QuoteAccepted',
            event_id || 'x', body from bus.log where type = 'RFQCancelled'""",
     ),
 }  # fmt: skip

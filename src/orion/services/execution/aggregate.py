@@ -75,7 +75,8 @@ def _fact(event: t.TradeExecuted, command: t.ExecuteTrade, context: Context) -> 
 
 
 def heard(record: Record) -> tuple[str, t.ExecuteTrade] | None:
-    """The trade that a record of rfq.lifecycle leads to. Raises InvalidMessage for one that cannot be read."""
+    """The trade that a record of rfq.lifecycle leads to. Raises InvalidMessage for one that cannot
+    be read."""
     if record.type not in _HEARD:
         return None
     try:

@@ -9,7 +9,7 @@ from orion.core.trade import Trade, TradeExecuted
 from orion.core.values import plain
 from orion.platform.bus.port import Record
 from orion.platform.errors import InvalidMessage
-from orion.platform.project import RowOperation, Upsert
+from orion.platform.project import Projection, RowOperation, Upsert
 from orion.wire.envelope import InvalidEvent, decode
 
 
@@ -41,11 +41,11 @@ def columns(trade: Trade) -> dict[str, Any]:
 
 class _OneTable:
     service = "execution"
-    topics = ("execution.trades",)
+    topics: tuple[str, ...] = ("execution.trades",)
 
     def __init__(self, table: str):
         self.name = table
-        self.tables = (table,)
+        self.tables: tuple[str, ...] = (table,)
 
     def rows(self, record: Record) -> Sequence[RowOperation]:
         """One row per trade."""
@@ -63,4 +63,4 @@ class _OneTable:
 
 TRADES = _OneTable("trades")
 TRADE_BLOTTER = _OneTable("rm_trade_blotter")
-PROJECTIONS = (TRADES, TRADE_BLOTTER)
+PROJECTIONS: tuple[Projection, ...] = (TRADES, TRADE_BLOTTER)

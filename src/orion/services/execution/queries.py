@@ -16,7 +16,8 @@ SIDES = {common_pb2.BUY: "BUY", common_pb2.SELL: "SELL"}
 
 
 class Where:
-    """Conditions with their parameters. Column names are ours; what a caller wrote is a parameter."""
+    """Conditions with their parameters. Column names are ours; what a caller wrote is a
+    parameter."""
 
     def __init__(self) -> None:
         self.parts: list[str] = []

@@ -41,7 +41,8 @@ class Trades(trade_pb2_grpc.ExecutionServiceServicer):
     async def GetTrade(
         self, request: trade_pb2.GetTradeRequest, context: Any
     ) -> trade_pb2.TradeDetails:
-        """A trade: from its owner, so it is there as soon as it is made; from the table at another copy."""
+        """A trade: from its owner, so it is there as soon as it is made; from the table at another
+        copy."""
         caller = current_caller()
         scope = None if caller.service else read_scope(caller.roles, "trade")
         if scope is None:

@@ -1,4 +1,5 @@
-"""Who watches trades: a snapshot of the newest, then each trade as it is made, from the log, so that every copy hears all."""
+"""Who watches trades: a snapshot of the newest, then each trade as it is made, from the log, so
+that every copy hears all."""
 
 from __future__ import annotations
 
@@ -97,7 +98,8 @@ class Hub:
         return sorted(found, key=lambda t: (t.traded_at_us, t.trade_id), reverse=True)
 
     async def watch(self, may: May) -> AsyncIterator[trade_pb2.TradeUpdate]:
-        """The snapshot, then trades as they are made. Raises WS-503 for a caller that does not read."""
+        """The snapshot, then trades as they are made. Raises WS-503 for a caller that does not
+        read."""
         await self.caught_up.wait()
         watcher = Watcher(may)
         self._watchers.add(watcher)

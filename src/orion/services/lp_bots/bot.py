@@ -1,4 +1,5 @@
-"""One simulated dealer: hears requests, waits its time, prices, stands by its quotes or does not. No await, no clock of its own."""
+"""One simulated dealer: hears requests, waits its time, prices, stands by its quotes or does not.
+No await, no clock of its own."""
 
 from __future__ import annotations
 
@@ -48,7 +49,7 @@ class Bot:
         self._recent: deque[int] = deque()
         self.positions: dict[str, Decimal] = {}
 
-    # -- what the gateway says ---------------------------------------------------------------------------------------
+    # -- what the gateway says
 
     def hear(self, message: lp_pb2.ToDealer) -> None:
         """Takes one message of the gateway."""
@@ -85,7 +86,7 @@ class Bot:
             held = self.positions.get(job.request.instrument_id, Decimal(0))
             self.positions[job.request.instrument_id] = held - size if sold else held + size
 
-    # -- quoting -----------------------------------------------------------------------------------------------------
+    # -- quoting
 
     def _answer(self, job: Job, number: int) -> None:
         if job.is_over or self._now() >= job.request.expires_at_us:
@@ -125,7 +126,8 @@ class Bot:
         return True
 
     def _size(self, request: lp_pb2.QuoteRequest, instrument: Tradable) -> Decimal | None:
-        """The size this dealer quotes: all of it, or what it can where that is allowed; None: too large for it."""
+        """The size this dealer quotes: all of it, or what it can where that is allowed; None: too
+        large for it."""
         wanted, most = Decimal(request.size), self.profile.max_size * instrument.max_size
         if wanted <= most:
             return wanted
@@ -166,7 +168,7 @@ class Bot:
         now = Circumstances(mid, instrument.pip, instrument.tick_size, inventory=held)
         return quote_price(model, now, side, size)
 
-    # -- last look ---------------------------------------------------------------------------------------------------
+    # -- last look
 
     def _look_again(self, asked: lp_pb2.LastLookRequest) -> None:
         look, rfq_id = self.profile.last_look, asked.rfq_id
@@ -178,7 +180,8 @@ class Bot:
         reply = lp_pb2.LastLookReply(rfq_id=asked.rfq_id, quote_id=asked.quote_id)
         quoted_mid = job.mids.get(asked.dealer_quote_ref) if job else None
         if job is None or quoted_mid is None:
-            # Started anew since it quoted: it cannot tell how far the price has moved, so it does not stand by it.
+            # Started anew since it quoted: it cannot tell how far the price has moved, so it does
+            # not stand by it.
             reply.reason = "the quote is not known here any more"
             self._say(lp_pb2.FromDealer(last_look=reply))
             return
@@ -191,8 +194,6 @@ class Bot:
             most = plain(self.profile.last_look_max_drift)
             reply.reason = f"the price moved {reply.drift} pips against us; {most} is our limit"
         self._say(lp_pb2.FromDealer(last_look=reply))
-
-    # ----------------------------------------------------------------------------------------------------------------
 
     def _tell(self, job: Job, answer: lp_pb2.FromDealer) -> None:
         job.said.append(answer)

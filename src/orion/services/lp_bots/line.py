@@ -18,7 +18,8 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 2.0
 
 
 class Line:
-    """Sends what is put and hands over what comes. What waits while the line is down is dropped: the gateway asks again."""
+    """Sends what is put and hands over what comes. What waits while the line is down is dropped:
+    the gateway asks again."""
 
     def __init__(
         self, lp_id: str, hear: Callable[[lp_pb2.ToDealer], None], *, directory: Any, gap_s: float,

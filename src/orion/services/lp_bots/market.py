@@ -1,4 +1,5 @@
-"""What the dealers see of the market: instruments from reference, prices from the market data stream."""
+"""What the dealers see of the market: instruments from reference, prices from the market data
+stream."""
 
 from __future__ import annotations
 

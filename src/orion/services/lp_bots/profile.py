@@ -22,7 +22,8 @@ class Delay:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """How one dealer prices, waits, tires and looks twice. Widths in pips, sizes in parts of the largest size."""
+    """How one dealer prices, waits, tires and looks twice. Widths in pips, sizes in parts of the
+    largest size."""
 
     lp_id: str
     half_spread: Mapping[str, Decimal]

@@ -1,4 +1,5 @@
-"""The board of open requests: who is asked, who has not answered, whose last look is pending. Memory only, no await."""
+"""The board of open requests: who is asked, who has not answered, whose last look is pending.
+Memory only, no await."""
 
 from __future__ import annotations
 
@@ -31,7 +32,8 @@ class Board:
 
     def __init__(self) -> None:
         self._open: dict[str, OpenRequest] = {}
-        # Whose RFQ it was stays known for a while after its end: late answers must reach its record.
+        # Whose RFQ it was stays known for a while after its end: late answers must reach its
+        # record.
         self._tenants: OrderedDict[str, str] = OrderedDict()
 
     def __len__(self) -> int:
@@ -88,7 +90,8 @@ class Board:
         return [(lp, won if lp == winner else lost) for lp in sorted(entry.asked)]
 
     def open_for(self, lp: str, now: int) -> list[lp_pb2.ToDealer]:
-        """What a dealer that (re)connects is told: every open request it was asked, and a pending last look."""
+        """What a dealer that (re)connects is told: every open request it was asked, and a pending
+        last look."""
         told: list[lp_pb2.ToDealer] = []
         for entry in self._open.values():
             if lp in entry.asked and entry.message.request.expires_at_us > now:
@@ -102,7 +105,8 @@ class Board:
         return [rfq_id for rfq_id, entry in self._open.items() if lp in entry.waiting]
 
     def forget_before(self, now: int, slack: int) -> int:
-        """Drops requests whose end was never heard of (a gap in what was read back). Returns how many."""
+        """Drops requests whose end was never heard of (a gap in what was read back). Returns how
+        many."""
         gone = [
             rfq_id
             for rfq_id, entry in self._open.items()

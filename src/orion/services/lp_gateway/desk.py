@@ -1,4 +1,5 @@
-"""The gateway's desk: what the log says goes out to dealers, what dealers say goes in to the RFQ service."""
+"""The gateway's desk: what the log says goes out to dealers, what dealers say goes in to the RFQ
+service."""
 
 from __future__ import annotations
 
@@ -35,12 +36,13 @@ class Desk:
         self._board = Board()
         self._meters: dict[str, Meter] = {}
 
-    # -- dealers -----------------------------------------------------------------------------------------------------
+    # -- dealers
 
     def connect(self, link: Link, requests_per_second: int) -> None:
         """A dealer said hello: it is told where it is and everything that is open for it."""
         now = self.clock.now()
-        self._meters[link.lp_id] = Meter(max(1, int(requests_per_second * self.config.throttle_scale)))
+        limit = int(requests_per_second * self.config.throttle_scale)
+        self._meters[link.lp_id] = Meter(max(1, limit))
         self.links.attach(link)
         welcome = lp_pb2.DealerWelcome(
             lp_id=link.lp_id, max_requests_per_second=requests_per_second, server_time_us=now
@@ -79,7 +81,7 @@ class Desk:
         declined = rfq_pb2.DealerPass(reason=reason)
         self.submit(rfq_pb2.DealerAnswer(rfq_id=rfq_id, lp_id=lp_id, declined=declined), None)
 
-    # -- the log -----------------------------------------------------------------------------------------------------
+    # -- the log
 
     async def listen(self) -> None:
         """Follows rfq.lifecycle for ever; rebuilds the board from the log when the log was away."""
@@ -113,7 +115,8 @@ class Desk:
         return outgoing
 
     def _resend(self) -> None:
-        """Streams that stayed open through a rebuild may have missed something; dealers know requests by their id."""
+        """Streams that stayed open through a rebuild may have missed something; dealers know
+        requests by their id."""
         now = self.clock.now()
         for lp_id in self.roster.dealers:
             if link := self.links.get(lp_id):

@@ -47,7 +47,8 @@ class Link:
         self._wake.set()
 
     async def frames(self, gap_s: float) -> AsyncIterator[lp_pb2.ToDealer]:
-        """Frames to write, until closed. A quiet stream is written at once, a busy one every `gap_s`."""
+        """Frames to write, until closed. A quiet stream is written at once, a busy one every
+        `gap_s`."""
         loop = asyncio.get_running_loop()
         last = 0.0
         while True:

@@ -141,7 +141,8 @@ class LPGateway(lp_pb2_grpc.LPGatewayServiceServicer):
 
 
 def answer_of(message: lp_pb2.FromDealer, lp_id: str) -> rfq_pb2.DealerAnswer | None:
-    """The answer to hand on, or None when its shape is wrong. What it means, the RFQ's owner judges."""
+    """The answer to hand on, or None when its shape is wrong. What it means, the RFQ's owner
+    judges."""
     match message.WhichOneof("message"):
         case "quote":
             q = message.quote

@@ -1,4 +1,5 @@
-"""Dealers' answers on their way to the RFQ service: in batches, in order per RFQ, tried again while it is away."""
+"""Dealers' answers on their way to the RFQ service: in batches, in order per RFQ, tried again while
+it is away."""
 
 from __future__ import annotations
 
@@ -23,7 +24,8 @@ _REFUSED = telemetry.counter("lp_answers_refused", "Dealers' answers not taken",
 
 
 class Submitter:
-    """Lanes to the RFQ service. An RFQ always takes the same lane, so its answers keep their order."""
+    """Lanes to the RFQ service. An RFQ always takes the same lane, so its answers keep their
+    order."""
 
     def __init__(self, directory: Any, config: Config):
         self._stub = rfq_pb2_grpc.RFQServiceStub(directory.channel("rfq"))
@@ -71,7 +73,8 @@ class Submitter:
                 code = "SYS-900"
                 break
             except Unavailable as away:
-                # Answers are idempotent at the owner (a quote's id comes from the dealer's reference), so a submission
+                # Answers are idempotent at the owner (a quote's id comes from the dealer's
+                # reference), so a submission
                 # whose outcome is unknown is simply sent again.
                 code = away.code
                 if loop.time() >= give_up:

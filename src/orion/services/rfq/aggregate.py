@@ -1,6 +1,7 @@
 """The RFQ for the owner: core decides, this hands it time and number, and writes down what follows.
 
-Everything here is quick and repeatable: after a failed write the owner may decide the same command again.
+Everything here is quick and repeatable: after a failed write the owner may decide the same command
+again.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ ABSENT = "NOT_CONNECTED"  # the platform's own pass for a dealer that is not the
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A command on its way to the owner. `at`, and a create's number and rate, are filled in at the decision."""
+    """A command on its way to the owner. `at`, and a create's number and rate, are filled in at the
+    decision."""
 
     command: c.Command
     cause: str  # the id of what brought it about
@@ -65,7 +67,8 @@ class Answer:
 
 
 class RateWindow:
-    """RFQs of each user in the last minute. Keyed by RFQ, so that deciding one twice counts it once."""
+    """RFQs of each user in the last minute. Keyed by RFQ, so that deciding one twice counts it
+    once."""
 
     def __init__(self) -> None:
         self._by_user: dict[tuple[str, str], OrderedDict[str, int]] = {}
@@ -156,14 +159,13 @@ class RfqAggregate:
                 self._note(event)
 
     def take_event(self, event_id_: str) -> e.Event | None:
-        """The event with this id, if it was decided here a moment ago; it is forgotten by asking."""
+        """The event with this id, if it was decided here a moment ago; it is forgotten by
+        asking."""
         return self._recent.pop(event_id_, None)
 
     def tidy(self, at: int) -> None:
         """Drops what the rate windows no longer need."""
         self._rates.forget_before(at)
-
-    # ----------------------------------------------------------------------------------------------
 
     def _filled_in(self, command: c.Command, context: Context) -> c.Command:
         if isinstance(command, c.CreateRFQ):
@@ -206,7 +208,8 @@ class RfqAggregate:
 
 
 def _is_stale_pass(state: Rfq | None, command: c.Command) -> bool:
-    """The platform passes for a dealer that is not there; a quote the dealer gave before stays good."""
+    """The platform passes for a dealer that is not there; a quote the dealer gave before stays
+    good."""
     if state is None or not isinstance(command, c.DeclineQuote) or command.reason != ABSENT:
         return False
     dealer = state.dealer(command.lp_id)

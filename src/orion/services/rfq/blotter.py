@@ -1,6 +1,8 @@
-"""Read models of RFQs: the blotter, and the plain tables of RFQs and quotes. Pure: the same record gives the same rows.
+"""Read models of RFQs: the blotter, and the plain tables of RFQs and quotes. Pure: the same record
+gives the same rows.
 
-The two topics have no order between them. What quotes' events write (counts, best prices, a quote's own columns) commutes with
+The two topics have no order between them. What quotes' events write (counts, best prices, a quote's
+own columns) commutes with
 what lifecycle events write.
 """
 
@@ -54,7 +56,8 @@ def terms_columns(terms: Terms) -> dict[str, Any]:
 
 
 def lifecycle_columns(event: Any) -> dict[str, Any]:
-    """What a lifecycle event changes, in both tables of RFQs. The public version comes from the record's sequence."""
+    """What a lifecycle event changes, in both tables of RFQs. The public version comes from the
+    record's sequence."""
     match event:
         case e.RFQCreated(terms=terms):
             return {"status": Status.CREATED.value, **terms_columns(terms)}
@@ -90,12 +93,13 @@ def _ended(event: Any, status: Status, code: str | None, reason: str | None) -> 
 
 
 class RfqBlotter:
-    """rm_rfq_blotter: a line per RFQ with how many quotes there were, the best price seen and the price dealt."""
+    """rm_rfq_blotter: a line per RFQ with how many quotes there were, the best price seen and the
+    price dealt."""
 
     name = "rm_rfq_blotter"
     service = "rfq"
-    topics = ("rfq.lifecycle", "rfq.quotes")
-    tables = ("rm_rfq_blotter",)
+    topics: tuple[str, ...] = ("rfq.lifecycle", "rfq.quotes")
+    tables: tuple[str, ...] = ("rm_rfq_blotter",)
 
     def rows(self, record: Record) -> Sequence[RowOperation]:
         """The line's changes."""
@@ -120,8 +124,8 @@ class RfqTables:
 
     name = "rfqs"
     service = "rfq"
-    topics = ("rfq.lifecycle", "rfq.quotes")
-    tables = ("rfqs", "quotes")
+    topics: tuple[str, ...] = ("rfq.lifecycle", "rfq.quotes")
+    tables: tuple[str, ...] = ("rfqs", "quotes")
 
     def rows(self, record: Record) -> Sequence[RowOperation]:
         """Changes of the RFQ's row and of the quotes it is about."""
@@ -148,7 +152,8 @@ class RfqTables:
     def _quote_row(tenant: str, event: Any) -> Upsert:
         match event:
             case e.QuoteReceived(quote=quote):
-                # The status is set only if nothing was known: a WON of the other topic may already be there.
+                # The status is set only if nothing was known: a WON of the other topic may already
+                # be there.
                 key = {"tenant": tenant, "quote_id": quote.quote_id}
                 once = {"status": QuoteStatus.QUOTED.value}
                 return Upsert("quotes", key, quote_columns(event.rfq_id, quote), once=once)

@@ -1,4 +1,5 @@
-"""Several copies of this service: a call that belongs to another copy goes there, and watchers hear all of them."""
+"""Several copies of this service: a call that belongs to another copy goes there, and watchers hear
+all of them."""
 
 from __future__ import annotations
 
@@ -33,7 +34,8 @@ class Copies:
         *,
         may_hop: bool,
     ) -> T:
-        """Does it here, or at the owner. Raises Unavailable when nobody owns the partition for too long."""
+        """Does it here, or at the owner. Raises Unavailable when nobody owns the partition for too
+        long."""
         loop = asyncio.get_running_loop()
         give_up = loop.time() + self._patience_s
         while True:

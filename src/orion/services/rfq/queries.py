@@ -11,15 +11,17 @@ from orion.platform.store.port import Sql
 from orion.services.rfq.statistics import BUCKETS
 from orion.wire.stubs import common_pb2, rfq_pb2
 
-COLUMNS = """rfq_id, display_id, status, version, correlation_id, tenant, requester, desk, instrument_id,
-    side, size, currency, min_size, partial_allowed, venue_id, settlement_date, expiry_seconds, created_at,
-    expires_at, ended_at, mid_at_request, accepted_quote_id, trade_id, reason_code, reason,
+COLUMNS = """rfq_id, display_id, status, version, correlation_id, tenant, requester, desk,
+    instrument_id, side, size, currency, min_size, partial_allowed, venue_id, settlement_date,
+    expiry_seconds, created_at, expires_at,
+    ended_at, mid_at_request, accepted_quote_id, trade_id, reason_code, reason,
     dealer_count, quote_count, lowest, highest, price, lp_id"""
 SIDES = {common_pb2.BUY: "BUY", common_pb2.SELL: "SELL"}
 
 
 class Where:
-    """Conditions with their parameters. Column names are ours; whatever a caller wrote is a parameter."""
+    """Conditions with their parameters. Column names are ours; whatever a caller wrote is a
+    parameter."""
 
     def __init__(self) -> None:
         self.parts: list[str] = []

@@ -168,8 +168,6 @@ class RFQs(rfq_pb2_grpc.RFQServiceServicer):
             rows = await queries.dealer_rows(sql, caller.tenant)
         return rfq_pb2.DealerStatisticsResponse(scores=[_score(r) for r in rows], as_of_us=as_of)
 
-    # ----------------------------------------------------------------------------------------------
-
     async def _submit(self, tenant: str, rfq_id: str, order: Any, key: Any = None) -> Answer:
         timeout_s = self._config.command_timeout_s
         return await self._owner.submit(tenant, rfq_id, order, key, timeout_s=timeout_s)

@@ -51,8 +51,8 @@ class DealerStatistics:
 
     name = TABLE
     service = "rfq"
-    topics = ("rfq.lifecycle", "rfq.quotes")
-    tables = (TABLE,)
+    topics: tuple[str, ...] = ("rfq.lifecycle", "rfq.quotes")
+    tables: tuple[str, ...] = (TABLE,)
 
     def rows(self, record: Record) -> Sequence[RowOperation]:
         """What this event adds, per dealer."""

@@ -1,4 +1,5 @@
-"""Who watches RFQs: each watcher gets what it may see, whole, the latest state of each RFQ, in few messages when much happens."""
+"""Who watches RFQs: each watcher gets what it may see, whole, the latest state of each RFQ, in few
+messages when much happens."""
 
 from __future__ import annotations
 
@@ -24,7 +25,8 @@ May = Callable[[rfq_pb2.RFQDetails], bool]
 
 
 class Watcher:
-    """One stream. Holds the latest of each changed RFQ until it is written; never more than one per RFQ."""
+    """One stream. Holds the latest of each changed RFQ until it is written; never more than one per
+    RFQ."""
 
     def __init__(self, may: May, *, peers: bool):
         self.may, self.peers = may, peers
@@ -39,7 +41,8 @@ class Watcher:
 
 
 class Hub:
-    """Hears every commit of the owner, and what other copies' watchers say, and tells the watchers here."""
+    """Hears every commit of the owner, and what other copies' watchers say, and tells the watchers
+    here."""
 
     def __init__(self, owner: Owner[Rfq], clock: Clock, config: Config):
         self._owner, self._clock, self._config = owner, clock, config
@@ -81,7 +84,8 @@ class Hub:
             self._ended.popitem(last=False)
 
     def snapshot(self, watcher: Watcher) -> list[rfq_pb2.RFQDetails]:
-        """Open RFQs and those that ended a moment ago, newest first, as far as the watcher may see them."""
+        """Open RFQs and those that ended a moment ago, newest first, as far as the watcher may see
+        them."""
         now = self._clock.now()
         self._forget(now)
         states = [state for _, _, state in self._owner.live()]
@@ -93,7 +97,8 @@ class Hub:
         return seen[: self._config.watch_snapshot]
 
     async def watch(self, may: May, *, peers: bool = True) -> AsyncIterator[rfq_pb2.RFQUpdate]:
-        """The snapshot, then changes, until the caller goes. Raises WS-503 for one that does not read."""
+        """The snapshot, then changes, until the caller goes. Raises WS-503 for one that does not
+        read."""
         watcher = Watcher(may, peers=peers)
         self._watchers.add(watcher)
         _WATCHERS.set(len(self._watchers))

@@ -1,4 +1,5 @@
-"""What the RFQ service knows of the world: instruments, venues and dealers, prices, which dealers are connected."""
+"""What the RFQ service knows of the world: instruments, venues and dealers, prices, which dealers
+are connected."""
 
 from __future__ import annotations
 
@@ -42,7 +43,8 @@ class Presence:
 
 
 class Prices:
-    """The latest mid of each instrument, and which are stale. Ticks are read only when someone asks."""
+    """The latest mid of each instrument, and which are stale. Ticks are read only when someone
+    asks."""
 
     def __init__(self, bus: Bus, directory: Any):
         self._bus, self._directory = bus, directory
@@ -146,7 +148,8 @@ class World:
         return bool(self.instruments)
 
     def candidates(self, instrument_id: str, tenant: str) -> tuple[Candidate, ...]:
-        """Every dealer, with what speaks against asking it now. Asking counts towards its throttle."""
+        """Every dealer, with what speaks against asking it now. Asking counts towards its
+        throttle."""
         return tuple(
             Candidate(dealer, self._blocked(dealer, instrument_id, tenant))
             for dealer in self.dealers.values()
@@ -221,7 +224,8 @@ class World:
                 await asyncio.sleep(PAUSE_S)
 
     async def _follow_presence(self) -> None:
-        """While the gateway is away nobody counts as absent: requests wait in the log until it is back."""
+        """While the gateway is away nobody counts as absent: requests wait in the log until it is
+        back."""
         while True:
             try:
                 async with rpc_errors():
