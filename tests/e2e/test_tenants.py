@@ -26,6 +26,7 @@ CANARY = "CANARYof4lpha"
 BETA = ("trader", "trader2", "sales", "risk", "analyst", "admin", "platform")
 MISSING = "0000" + "a" * 26
 AT_ONCE = 8
+pytestmark = pytest.mark.timeout(300 + PROBES // 5)
 
 
 @dataclass

@@ -30,7 +30,7 @@ Instruments = Annotated[
     ),
 ]
 Lp = Annotated[str | None, _text("lpId", NAME, "The dealer that was dealt with")]
-Requester = Annotated[str | None, _text("requester", USER, "For example trader@alpha")]
+Requester = Annotated[str | None, _text("requester", USER, "For example trader@acme")]
 Desk = Annotated[str | None, _text("desk", r"^[^\x00-\x1f]{1,80}" + END, "The requester's desk")]
 Venue = Annotated[str | None, _text("venueId", NAME, "Where it was dealt")]
 RfqId = Annotated[str | None, _text("rfqId", NAME, "Exactly this RFQ")]
