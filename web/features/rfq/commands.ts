@@ -69,7 +69,7 @@ export const rfqCommands: Command[] = [
     id: 'rfq.focus-accept',
     title: 'Focus the accept or send button',
     group: 'RFQ',
-    keys: ['A'],
+    keys: ['A', 'Alt+A'],
     run: () => (byTestId(T.accept) ?? byTestId(T.ticketSend))?.focus(),
   },
   {

@@ -54,7 +54,7 @@ export function Shortcuts() {
           <h3>Never</h3>
           <dl>
             <div>
-              <dt>Enter in a field does not send</dt>
+              <dt>Enter in a field does not send; Esc leaves the field</dt>
             </div>
             <div>
               <dt>Tab and the browser's own keys stay the browser's</dt>

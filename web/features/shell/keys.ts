@@ -1,7 +1,7 @@
 import { preferences } from '@client/preferences';
 import { commands, keyName } from '@model/commands';
 
-const TYPING = 'input, textarea, select, [contenteditable="true"]';
+const TYPING = 'input:not([type="checkbox"]), textarea, select, [contenteditable="true"]';
 // Inside these, arrows and letters belong to the widget itself.
 const OWN_KEYS =
   '[role="grid"], [role="menu"], [role="listbox"], [role="dialog"], .ag-root-wrapper';
@@ -14,6 +14,11 @@ export function listenToKeys(): () => void {
     const name = keyName(event);
     const typing = target?.closest(TYPING) != null;
     const modified = event.ctrlKey || event.metaKey || event.altKey;
+    if (typing && name === 'Escape' && target instanceof HTMLElement) {
+      // Out of the field and back to the keys; what was typed stays.
+      target.blur();
+      return;
+    }
     if (typing && !modified) return;
     if (!modified && target?.closest(OWN_KEYS) && name !== '?') return;
     if (preferences.getState().kept.shortcutsOff && name !== '?') return;
