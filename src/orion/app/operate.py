@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from types import ModuleType
 from typing import Any
 
-from orion.app.modules import MODULES
 from orion.app.profiles import SERVICE_KEY, addresses, secrets
 from orion.app.running import database_of, settings_of_running
 from orion.platform.auth import ServiceTokens
@@ -85,20 +84,12 @@ async def migrate_database(settings: Settings) -> list[str]:
             raise StartError(f"{settings.data_dir}: {error}.") from error
 
 
-def projections() -> dict[str, Any]:
-    """Every read model by name, with what makes its rows."""
-    found: dict[str, Any] = {}
-    for name in MODULES:
-        with suppress(NotThere):
-            module = part(f"orion.services.{name}.projections", "rebuild")
-            found.update({p.name: p for p in module.PROJECTIONS})
-    return found
-
-
 async def rebuild(settings: Settings, names: Sequence[str], *, check: bool) -> list[Any]:
     """Rebuilds read models from the log and swaps them in, or only compares (`check`)."""
     work = part("orion.platform.rebuild", "rebuild")
-    known = projections()
+    from orion.app.verify import projections
+
+    known = {projection.name: projection for projection in projections()}
     unknown = [name for name in names if name not in known]
     if unknown:
         raise StartError(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import urllib.request
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
-
-import httpx
 
 from orion.app.modules import layout
 from orion.platform.auth import HttpKeys, ServiceTokens, Verifier
@@ -22,6 +23,7 @@ from orion.platform.store.database import PostgresDatabase
 from orion.platform.store.postgres import PostgresStore
 
 SERVICE_KEY = "service.key"
+JWKS_S = 2.0
 
 
 def secrets(settings: Settings) -> SecretFiles:
@@ -52,7 +54,6 @@ async def open_ports(process: str, settings: Settings) -> AsyncIterator[Ports]:
     clock = SystemClock()
     key = secrets(settings).read(SERVICE_KEY)
     async with AsyncExitStack() as stack:
-        http = await stack.enter_async_context(httpx.AsyncClient(timeout=2.0))
         door = access(settings)
         store = await stack.enter_async_context(PostgresStore.open(door))
         bus = await stack.enter_async_context(PostgresBus.open(door))
@@ -66,7 +67,7 @@ async def open_ports(process: str, settings: Settings) -> AsyncIterator[Ports]:
             database=database,
             cache=MemoryCache(),
             directory=directory,
-            verifier=_verifier(settings, clock, key, http),
+            verifier=_verifier(settings, clock, key),
             settings=settings,
             telemetry=None,
             address=settings.rpc_address(process),
@@ -80,12 +81,14 @@ def ports_of(ports: Ports, service: str, settings: Settings) -> Ports:
     return replace(ports, directory=ports.directory.speaking_as(tokens))
 
 
-def _verifier(
-    settings: Settings, clock: SystemClock, key: bytes, http: httpx.AsyncClient
-) -> Verifier:
+def _verifier(settings: Settings, clock: SystemClock, key: bytes) -> Verifier:
+    # Once in a while, so by the standard library in a thread: an HTTP client library would be a
+    # fifth of what every process imports at its start.
+    def read() -> object:
+        with urllib.request.urlopen(settings.jwks_url, timeout=JWKS_S) as answer:
+            return json.load(answer)
+
     async def jwks() -> object:
-        answer = await http.get(settings.jwks_url)
-        answer.raise_for_status()
-        return answer.json()
+        return await asyncio.to_thread(read)
 
     return Verifier(HttpKeys(jwks, clock), issuer=settings.issuer, clock=clock, service_key=key)

@@ -16,7 +16,6 @@ from orion.app.modules import MODULES
 from orion.app.profiles import open_ports, ports_of
 from orion.platform import telemetry
 from orion.platform.config import Settings
-from orion.platform.handoff import serve_asgi, serve_stream
 from orion.platform.module import Module, Ports
 from orion.platform.revocations import Revoked, follow
 from orion.platform.rpc import RpcServer
@@ -83,6 +82,10 @@ def _doors(settings: Settings, modules: Sequence[Module]) -> list[Callable[[], A
     """The tasks that take the acceptor's sockets, in a process that talks to the outside."""
     doors: list[Callable[[], Awaitable[None]]] = []
     app = front(modules)
+    if app is None and not any(module.stream for module in modules):
+        return doors
+    from orion.platform.handoff import serve_asgi, serve_stream  # brings a web server along
+
     if app is not None:
         # Alone in a process, the identity provider has a door of its own.
         web = any(module.name == "bff_workstation" for module in modules)

@@ -232,7 +232,7 @@ def specs(settings: Settings) -> list[Spec]:
     return [
         Spec(
             name,
-            (sys.executable, "-P", "-m", "orion.app.cli", "serve", "--process", name, *services),
+            (sys.executable, "-P", "-m", "orion.app.child", name, *services),
             environment,
             last=name not in OUTER,
         )

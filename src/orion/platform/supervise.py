@@ -296,7 +296,7 @@ def error_in(line: str) -> str | None:
     try:
         said = json.loads(line)
         text = str(said["event"])
-        cause = str(said.get("exception") or said.get("error") or "").strip().splitlines()
+        cause = str(said.get("error") or said.get("exception") or "").strip().splitlines()
     except (ValueError, KeyError, TypeError):
         return None
     return f"{text} ({cause[-1][:200]})" if cause else text

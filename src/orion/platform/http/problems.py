@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-from litestar.exceptions import HTTPException, ValidationException
 
 from orion.platform import telemetry
 from orion.platform.errors import Coded
@@ -67,6 +66,9 @@ def coded(error: Exception) -> tuple[Coded, dict[str, str]]:
     """
     if isinstance(error, Coded):
         return error, {}
+    # Here, because the streaming edge renders problems too and has no use for the framework.
+    from litestar.exceptions import HTTPException, ValidationException
+
     if isinstance(error, ValidationException):
         rows = error.extra if isinstance(error.extra, list) else []
         fields = [
