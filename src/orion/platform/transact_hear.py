@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from orion.platform import telemetry
@@ -119,44 +118,42 @@ class Hearing:
         return None
 
     async def _read(self, follow: Follow, number: int) -> None:
+        """Reads one partition for ever. Nothing may end it silently: an owner that stopped hearing
+        looks healthy."""
+        loop = asyncio.get_running_loop()
+        looked = 0.0
+        while True:
+            try:
+                parked = self.parked.get((follow.group, number))
+                if parked and loop.time() - looked > LOOK_FOR_REPLAYS_S:
+                    looked = loop.time()
+                    await self._replay(follow, number)
+                await self._queue(follow, number)
+            except Unavailable:
+                await asyncio.sleep(0.25)
+            except Exception:
+                telemetry.log.exception("follow.failed", group=follow.group, part=number)
+                await asyncio.sleep(1.0)
+
+    async def _queue(self, follow: Follow, number: int) -> None:
+        """Puts what is new into the owner's lanes, in order, bounded."""
         owner = self._owner
         key = (follow.group, follow.topic, number)
         lane = ("follow", *key)
-        heard = _HEARD.labels(owner.aggregate.service, follow.topic)
-        looked = 0.0
-        loop = asyncio.get_running_loop()
-        while True:
-            with suppress(Unavailable):
-                if loop.time() - looked > LOOK_FOR_REPLAYS_S and self.parked.get(
-                    (follow.group, number)
-                ):
-                    looked = loop.time()
-                    await self._replay(follow, number)
-                if not await owner.bus.wait(follow.topic, number, self._cursor[key], 1.0):
-                    continue
-                for record in await owner.bus.read(follow.topic, number, self._cursor[key]):
-                    if record.offset != self._cursor[key]:
-                        break  # rewound meanwhile
-                    while owner.lanes.length(lane) >= owner.limits.heard:
-                        await asyncio.sleep(0.005)
-                        if record.offset != self._cursor[key]:
-                            break
-                    if record.offset != self._cursor[key]:
-                        break
-                    self._cursor[key] = record.offset + 1
-                    item = Item(
-                        record.tenant,
-                        "",
-                        number,
-                        follow.to_command,
-                        group=follow.group,
-                        record=record,
-                    )
-                    owner.lanes.put(lane, item)
-                    owner.work.set()
-                    heard.inc()
-                continue
-            await asyncio.sleep(0.25)
+        if not await owner.bus.wait(follow.topic, number, self._cursor[key], 1.0):
+            return
+        for record in await owner.bus.read(follow.topic, number, self._cursor[key]):
+            while owner.lanes.length(lane) >= owner.limits.heard:  # noqa: ASYNC110
+                await asyncio.sleep(0.005)
+            if record.offset != self._cursor[key]:
+                return  # rewound meanwhile
+            self._cursor[key] = record.offset + 1
+            item = Item(
+                record.tenant, "", number, follow.to_command, group=follow.group, record=record
+            )
+            owner.lanes.put(lane, item)
+            owner.work.set()
+            _HEARD.labels(owner.aggregate.service, follow.topic).inc()
 
     async def _replay(self, follow: Follow, number: int) -> None:
         """Letters that an operator asked for again: in order, as commands of their own, through the
@@ -165,13 +162,14 @@ class Hearing:
         owner = self._owner
         letters = [
             x
-            for x in await owner.store.letters(consumer=follow.group, status="requested")
-            if x.record.part == number and x.record.topic == follow.topic
+            for x in await owner.store.letters(consumer=follow.group, limit=100_000)
+            if x.record.part == number and x.record.topic == follow.topic and x.status != "replayed"
         ]
         stuck: set[Name] = set()
         for letter in letters:
             name = (letter.record.tenant, letter.record.entity)
-            if name in stuck:
+            if name in stuck or letter.status != "requested":
+                stuck.add(name)  # an earlier letter was not asked for: later ones would overtake it
                 continue
             try:
                 heard = follow.to_command(letter.record)
@@ -184,8 +182,7 @@ class Hearing:
             except Exception as error:
                 stuck.add(name)
                 await owner.store.settle([letter], error=f"{type(error).__name__}: {error}")
-        if letters:
-            await self._load_parked(follow.group, number)
+        await self._load_parked(follow.group, number)
 
     async def _submit(self, letter: DeadLetter, number: int, heard: tuple[str, Any]) -> None:
         """Idempotent without a key: the aggregate gives no new facts for a command it has seen."""

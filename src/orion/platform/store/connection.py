@@ -126,6 +126,8 @@ class Pool:
         except GONE as error:
             raise Unavailable(f"the database does not answer: {error}") from error
         except asyncpg.PostgresError as error:
+            if sqlstate(error) == "53100":
+                raise Unavailable(f"the disk is full: {error}", code="SYS-903") from error
             if sqlstate(error) in _LATER:
                 raise Unavailable(f"the database is not ready: {error}") from error
             raise

@@ -102,12 +102,20 @@ class PostgresStore:
     async def _line(self, service: str, call: str) -> tuple[asyncpg.Connection, Any]:
         line = self._lines.get(service)
         if line is None or line[0].is_closed():
-            connection = await connect(self._dsn, WRITER, f"{service} writer")
-            try:
-                line = self._lines[service] = (connection, await connection.prepare(call))
-            except (*GONE, asyncpg.PostgresError) as error:
-                connection.terminate()
+            line = await self._open_line(service, WRITER, f"{service} writer", call)
+        return line
+
+    async def _open_line(
+        self, name: str, settings: dict[str, str], label: str, call: str
+    ) -> tuple[asyncpg.Connection, Any]:
+        connection = await connect(self._dsn, settings, label)
+        try:
+            line = self._lines[name] = (connection, await connection.prepare(call))
+        except BaseException as error:  # cancelled too: nobody else would close it
+            connection.terminate()
+            if isinstance(error, (*GONE, asyncpg.PostgresError)):
                 raise Unavailable(f"the database is not ready: {error}") from error
+            raise
         return line
 
     def _drop(self, service: str) -> None:
@@ -131,9 +139,8 @@ class PostgresStore:
         with suppress(Unavailable, asyncpg.PostgresError, *GONE):
             line = self._lines.get("notify")
             if line is None or line[0].is_closed():
-                connection = await connect(self._dsn, settings, "notify")
-                statement = await connection.prepare(f"select pg_notify('{CHANNEL}', $1)")
-                line = self._lines["notify"] = (connection, statement)
+                call = f"select pg_notify('{CHANNEL}', $1)"
+                line = await self._open_line("notify", settings, "notify", call)
             while self._untold:
                 some = list(self._untold.items())[:64]
                 for key, end in some:
