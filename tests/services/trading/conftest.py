@@ -25,15 +25,21 @@ def clock() -> ManualClock:
 
 @pytest.fixture(params=["memory", "postgres"])
 async def ground(request: pytest.FixtureRequest, clock: ManualClock) -> AsyncIterator[Any]:
-    """(store, bus): the same tests over memory and over a real PostgreSQL."""
+    """(store, or what makes one; bus): the same tests over memory and over a real PostgreSQL."""
     if request.param == "memory":
         store: Any = MemoryStore(clock)
         yield store, MemoryBus(store)
         return
     server: Server = request.getfixturevalue("postgres")
     async with server.database("0001", "0002", "0003", "0004", "0005") as db:
-        pg_store = PostgresStore(db.writer)
+        made: list[PostgresStore] = []
         bus = PostgresBus(db.writer)
-        yield pg_store, bus
+
+        def store_of() -> PostgresStore:
+            made.append(PostgresStore(db.writer))
+            return made[-1]
+
+        yield store_of, bus
         await bus.close()
-        await pg_store.close()
+        for each in made:
+            await each.close()

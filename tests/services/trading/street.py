@@ -75,12 +75,15 @@ class Street:
     """The owners of one platform and the people who use it."""
 
     def __init__(self, store: Any, bus: Any, clock: Any, copies: int = 1, **aggregates: Any):
+        # Each copy has a store of its own over the same database, as each process has; the one in
+        # memory is the database itself and is shared.
+        self._store_of = store if callable(store) else lambda: store
         self.store, self.bus, self.clock = store, bus, clock
         self._aggregates = {"rfq": None, "trade": None, **aggregates}
         self.copies = [self._copy(f"copy-{n}") for n in range(copies)]
 
     def _copy(self, name: str) -> Copy:
-        return Copy(self.store, self.bus, self.clock, name, **self._aggregates)
+        return Copy(self._store_of(), self.bus, self.clock, name, **self._aggregates)
 
     async def __aenter__(self) -> Street:
         for copy in self.copies:

@@ -23,7 +23,7 @@ class TradeAggregate:
     """core.trade on the hot path. A trade is over when it is made: it leaves memory at once."""
 
     service = "execution"
-    topics = (TOPIC,)
+    topics: tuple[str, ...] = (TOPIC,)
     schema = SCHEMAS[t.Trade]
 
     def decide(

@@ -97,7 +97,7 @@ class RfqAggregate:
     """core.rfq on the hot path."""
 
     service = "rfq"
-    topics = (LIFECYCLE, QUOTES)
+    topics: tuple[str, ...] = (LIFECYCLE, QUOTES)
     schema = SCHEMAS[Rfq]
 
     def __init__(self, partitions: int = 8) -> None:
