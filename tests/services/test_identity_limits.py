@@ -53,7 +53,9 @@ async def test_tries_are_slowed_alike_for_those_who_exist_and_those_who_do_not(
     assert [a.status_code for a in answers] == [401, 401, 401, 401, 429, 429]
     assert "left" not in answers[1].text
     assert "Two tries left" in answers[2].text and "One try left" in answers[3].text
-    assert "Try again in 5 minutes" in answers[4].text and answers[4].headers["retry-after"] == "300"
+    assert (
+        "Try again in 5 minutes" in answers[4].text and answers[4].headers["retry-after"] == "300"
+    )
     right = await attempt(browser, user, PASSWORD)
     assert right.status_code == 429, "not even the right password while the pause lasts"
 
@@ -80,9 +82,7 @@ async def test_a_success_forgets_earlier_failures(stack: Stack) -> None:
 async def test_one_address_cannot_try_name_after_name(stack: Stack) -> None:
     browser = stack.browser("10.5.0.1")
     page = await browser.open_login()
-    answers = [
-        await browser.submit(page, user=f"user{n}@alpha", password="x") for n in range(51)
-    ]
+    answers = [await browser.submit(page, user=f"user{n}@alpha", password="x") for n in range(51)]
     assert [a.status_code for a in answers[:49]] == [401] * 49
     assert [a.status_code for a in answers[49:]] == [429, 429]
 
@@ -203,7 +203,9 @@ async def test_a_revocation_of_another_copy_is_told_within_a_poll(stack: Stack) 
 def _ports(folder: Path, **environment: str) -> Ports:
     settings = Settings(environment={"ORION_DATA_DIR": str(folder), **environment})
     nothing: Any = None
-    return Ports(ManualClock(), nothing, nothing, nothing, nothing, nothing, nothing, settings, nothing)
+    return Ports(
+        ManualClock(), nothing, nothing, nothing, nothing, nothing, nothing, settings, nothing
+    )
 
 
 CLUSTER = {"ORION_PROFILE": "cluster", "ORION_PUBLIC_URL": "https://orion.example"}
@@ -281,7 +283,13 @@ def test_a_ticket_is_good_in_its_browser_for_its_time(tmp_path: Path) -> None:
     tickets = Tickets(b"k" * 32, clock, 60)
     ticket = tickets.make("a=b", "browser")
     assert tickets.read(ticket, "browser") == "a=b"
-    for value, browser in ((ticket, "other"), (ticket, ""), ("", "browser"), ("a.b", "browser"), ("ü.ü", "browser")):
+    for value, browser in (
+        (ticket, "other"),
+        (ticket, ""),
+        ("", "browser"),
+        ("a.b", "browser"),
+        ("ü.ü", "browser"),
+    ):
         assert tickets.read(value, browser) is None
     assert Tickets(b"z" * 32, clock, 60).read(ticket, "browser") is None
     clock.advance(60_000_000)
