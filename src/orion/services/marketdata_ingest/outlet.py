@@ -65,7 +65,9 @@ class _Topic:
         while self.committed < self.accepted:
             self._progress.clear()
             try:
-                await asyncio.wait_for(self._progress.wait(), PATIENCE_S)
+                # Not wait_for: before Python 3.12 it can swallow a cancellation, and this never ends.
+                async with asyncio.timeout(PATIENCE_S):
+                    await self._progress.wait()
             except TimeoutError:
                 if self.publisher.ready() is not None:
                     await self._count_lost()

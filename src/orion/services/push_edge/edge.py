@@ -188,7 +188,8 @@ class Edge:
     async def _sign_in(self, peer: Peer) -> None:
         session: Session = peer.state
         try:
-            caller = await asyncio.wait_for(self._identify(session.credential), SIGN_IN_S)
+            async with asyncio.timeout(SIGN_IN_S):
+                caller = await self._identify(session.credential)
         except (Coded, TimeoutError) as error:
             refusal = error if isinstance(error, Coded) else Unavailable()
             _REFUSED.labels(refusal.code).inc()
@@ -242,7 +243,8 @@ class Edge:
             return
         session.look_at = now + 2
         try:
-            fresh = await asyncio.wait_for(self._identify(session.credential), SIGN_IN_S)
+            async with asyncio.timeout(SIGN_IN_S):
+                fresh = await self._identify(session.credential)
         except (Coded, TimeoutError) as error:
             is_outage = isinstance(error, TimeoutError | Unavailable)
             if not is_outage or now >= caller.expires_at + EXPIRY_LEEWAY_S:
