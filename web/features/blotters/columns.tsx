@@ -63,11 +63,21 @@ export const rfqColumns: GridColumn<RfqRow>[] = [
   {
     id: 'quotes',
     head: 'Quotes',
+    name: 'Quotes received',
     width: 46,
     align: 'right',
+    numeric: true,
     value: (r) => r.quoteCount,
-    text: (r) => `${r.quoteCount}/${r.dealerCount}`,
-    csv: (r) => `${r.quoteCount} of ${r.dealerCount}`,
+  },
+  {
+    id: 'dealers',
+    head: 'Dealers',
+    name: 'Dealers asked',
+    width: 50,
+    align: 'right',
+    numeric: true,
+    hidden: true,
+    value: (r) => r.dealerCount,
   },
   {
     id: 'price',

@@ -4,7 +4,7 @@ import { useCan, useInstrument, useSession } from '@client/session';
 import { dec, grouped, must } from '@model/decimal';
 import { type Outcome, SLOW_AFTER_MS } from '@model/outcome';
 import { inUnits, unitShort } from '@model/price';
-import { compareQuotes } from '@model/quotes';
+import { compareQuotes, dealersQuoted } from '@model/quotes';
 import { T } from '@model/testids';
 import { clock, clockOf } from '@model/time';
 import type { Instrument, Rfq } from '@model/types';
@@ -153,7 +153,7 @@ function Ended({ rfq }: { rfq: Rfq }) {
 function LastReject({ rfq }: { rfq: Rfq }) {
   const rejected = rfq.quotes.filter((q) => q.status === 'LAST_LOOK_REJECTED').at(-1);
   if (!rejected) {
-    const answered = rfq.quotes.length;
+    const answered = dealersQuoted(rfq);
     const asked = rfq.dealers.filter((d) => d.status !== 'EXCLUDED').length;
     return (
       <Line look="plain" icon="ring" name="idle">

@@ -7,6 +7,7 @@ import { countdown } from '@model/countdown';
 import { fullSize, parseSize } from '@model/notional';
 import { isOpen } from '@model/outcome';
 import { priceText, spreadText, unitWord } from '@model/price';
+import { dealersQuoted } from '@model/quotes';
 import { T } from '@model/testids';
 import { millis, shortDay } from '@model/time';
 import type { Instrument, Rfq } from '@model/types';
@@ -108,7 +109,7 @@ function Sent({ rfq }: { rfq: Rfq }) {
           <span className="small faint">
             {isOpen(rfq.status)
               ? `${selection.liveCount} of ${asked} live`
-              : `${rfq.quotes.length} of ${asked} quoted`}
+              : `${dealersQuoted(rfq)} of ${asked} quoted`}
           </span>
         </span>
         <span data-testid={T.rfqStatus} data-status={rfq.status}>

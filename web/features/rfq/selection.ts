@@ -18,8 +18,11 @@ export function useSelection(rfq: Rfq): Selection {
   const packed = useTicking((now) => {
     const live = liveQuotes(rfq, now);
     const best = live[0]?.quoteId ?? '';
-    const mine = live.some((q) => q.quoteId === chosen) ? (chosen ?? '') : best;
-    return `${mine}|${best}|${live.length}`;
+    // A dealer that replaces its quote keeps the choice: the user chose whom to deal with.
+    const dealer = rfq.quotes.find((q) => q.quoteId === chosen)?.lpId;
+    const mine =
+      live.find((q) => q.quoteId === chosen) ?? live.find((q) => q.lpId === dealer) ?? live[0];
+    return `${mine?.quoteId ?? ''}|${best}|${live.length}`;
   }, 'fast');
   const [mine, best, count] = packed.split('|');
   const shown = rfq.status === 'QUOTING' || rfq.status === 'SENT' ? mine : rfq.acceptedQuoteId;

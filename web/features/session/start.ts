@@ -20,6 +20,7 @@ const streamUrl = () => {
 
 /** Who, what may be seen, then the stream; the rest of the screen loads beside it. */
 export async function start(): Promise<Started> {
+  const askedAt = Date.now();
   const [me, instruments] = await Promise.all([
     api.me(),
     // Some roles see no market at all; that is said by the panels, not by an empty page.
@@ -29,7 +30,7 @@ export async function start(): Promise<Started> {
       throw failure;
     }),
   ]);
-  serverClock.hint(millis(me.serverTime) ?? Date.now());
+  serverClock.hint(askedAt, Date.now(), millis(me.serverTime) ?? Date.now());
   setMe(me);
   setInstruments(instruments.items);
   void loadPreferences();

@@ -54,10 +54,10 @@ export function Shortcuts() {
           <h3>Never</h3>
           <dl>
             <div>
-              <dt>Enter in a field does not send; Esc leaves the field</dt>
+              <dt>Enter in a field sends (Esc leaves the field)</dt>
             </div>
             <div>
-              <dt>Tab and the browser's own keys stay the browser's</dt>
+              <dt>Tab, Ctrl W, Ctrl T are taken</dt>
             </div>
           </dl>
         </section>

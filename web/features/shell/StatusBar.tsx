@@ -96,7 +96,7 @@ export function StatusBar() {
         )
       )}
       <span className="spring" />
-      {feed && (
+      {feed && seesMarket && (
         <span data-testid={T.scenario}>
           {feed.mode === 'REPLAY' ? (
             <>

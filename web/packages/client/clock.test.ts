@@ -12,6 +12,14 @@ describe('the server clock', () => {
     expect(clock.offset).toBe(50);
   });
 
+  it('takes nothing from a slow answer that agreeing clocks would explain', () => {
+    const clock = new ServerClock();
+    clock.hint(1_000, 6_000, 1_200);
+    expect(clock.offset).toBe(0);
+    clock.hint(1_000, 1_100, 61_050);
+    expect(clock.offset).toBe(60_000);
+  });
+
   it('keeps the old offset as a guess until it is measured anew', () => {
     const clock = new ServerClock();
     clock.sample(0, 10, 105);

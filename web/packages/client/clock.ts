@@ -11,9 +11,13 @@ export class ServerClock {
   private samples: Sample[] = [];
   private guess: number | null = null;
 
-  /** A first rough guess from a REST answer; any measured sample replaces it. */
-  hint(serverTimeMs: number): void {
-    this.guess = serverTimeMs - Date.now();
+  /**
+   * A first rough guess from a REST answer; any measured sample replaces it. A slow answer proves
+   * little: where the two clocks may as well agree, they are taken to agree.
+   */
+  hint(sentAt: number, receivedAt: number, serverTime: number): void {
+    const agree = serverTime >= sentAt && serverTime <= receivedAt;
+    this.guess = agree ? 0 : serverTime - (sentAt + receivedAt) / 2;
   }
 
   /** `sentAt` and `receivedAt` by our clock, `serverTime` by theirs, in between. */

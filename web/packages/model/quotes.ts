@@ -83,6 +83,9 @@ function latestByDealer(quotes: Quote[]): Map<string, Quote> {
   return latest;
 }
 
+/** How many dealers have answered with a price; a dealer that replaces its quote counts once. */
+export const dealersQuoted = (rfq: Rfq): number => new Set(rfq.quotes.map((q) => q.lpId)).size;
+
 /** One card per dealer asked, in the order of `order` (dealers unknown to it come last). */
 export function quoteCards(rfq: Rfq, now: number, order: readonly string[] = []): QuoteCard[] {
   const live = liveQuotes(rfq, now);
