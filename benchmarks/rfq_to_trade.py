@@ -238,10 +238,9 @@ def named(name: str, command: list[str]) -> str:
     """Which part of the platform a process is."""
     if "postgres" in name:
         return "postgres"
+    if "orion.app.child" in command:
+        return command[command.index("orion.app.child") + 1]
     text = " ".join(command)
-    for part in ("bff", "edge", "core", "bots"):
-        if f"--process {part}" in text or text.endswith(f" {part}") or f"={part}" in text:
-            return part
     return "supervisor" if " up" in text else text[-30:]
 
 

@@ -1,4 +1,6 @@
-"""Two copies of the RFQ service as two processes: whichever is asked, the owner answers; when one dies the other takes over."""
+"""Two copies of the RFQ service as two processes: whichever is asked, the owner answers; when one
+dies the other takes over.
+"""
 
 from __future__ import annotations
 
