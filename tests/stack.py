@@ -118,9 +118,17 @@ class Stack:
         """The settings of this platform, as the product computes them."""
         return Settings(flags={"data_dir": self.data_dir, "port": self.port}, environment={})
 
+    def _web(self) -> Path:
+        """The built web as it was at the first start: a build beside us must not pull it away."""
+        copy = self._home / "web"
+        if not copy.exists() and (CHECKOUT / "web" / "dist" / "index.html").exists():
+            shutil.copytree(CHECKOUT / "web" / "dist", copy)
+        return copy
+
     def _environment(self) -> dict[str, str]:
         outside = {k: v for k, v in os.environ.items() if not k.startswith("ORION_")}
         told = {"ORION_PORT": str(self.port), "ORION_DATA_DIR": str(self.data_dir)}
+        told["ORION_BFF_WORKSTATION_WEB_DIR"] = str(self._web())
         return {**outside, **told, "PYTHONUNBUFFERED": "1", **self.environment}
 
     async def launch(self) -> asyncio.subprocess.Process:

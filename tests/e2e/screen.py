@@ -34,10 +34,11 @@ class Screen:
         page.on("pageerror", lambda error: self.errors.append(f"page error: {error}"))
 
     def _heard(self, message: Any) -> None:
-        # Without a session the page asks once who it is and is told 401: the browser logs that.
-        asked_who = message.location.get("url", "").endswith("/api/v1/me") and "401" in message.text
-        if message.type == "error" and not asked_who:
-            self.errors.append(f"{message.text} ({message.location.get('url', '')})")
+        url = message.location.get("url", "")
+        # Before sign-in the page asks who it is and is told 401: the browser logs that.
+        is_asking = "401" in message.text and url.endswith(("/api/v1/me", "/api/v1/instruments"))
+        if message.type == "error" and not is_asking:
+            self.errors.append(f"{message.text} ({url})")
 
     def at(self, test_id: str) -> Locator:
         """What carries this data-testid."""
@@ -122,7 +123,7 @@ class Screen:
 
     def rows(self, blotter: str, text: str = "") -> Locator:
         """Rows of a blotter, of those that contain a text."""
-        rows = self.at(f"grid:{blotter}").locator(".ag-center-cols-container .ag-row")
+        rows = self.at(f"grid:{blotter}").locator("[row-id]")
         return rows.filter(has_text=text) if text else rows
 
     # --- looking
