@@ -65,7 +65,7 @@ class _Topic:
         while self.committed < self.accepted:
             self._progress.clear()
             try:
-                # Not wait_for: before Python 3.12 it can swallow a cancellation, and this never ends.
+                # Not wait_for: before Python 3.12 it can swallow a cancellation.
                 async with asyncio.timeout(PATIENCE_S):
                     await self._progress.wait()
             except TimeoutError:
