@@ -9,7 +9,10 @@ import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 from orion.app.front import front
 from orion.app.modules import MODULES
@@ -66,21 +69,35 @@ async def _run(
     on_ready: Callable[[], None],
 ) -> None:
     tasks = [task for module in modules for task in module.tasks]
-    tasks += _doors(settings, modules)
+    doors = _doors(settings, modules)
+    tasks += doors.tasks
     tasks.append(lambda: follow_revocations(ports))
     try:
         async with asyncio.TaskGroup() as group:
             for task in tasks:
                 group.create_task(_until_told(task))
-            group.create_task(_announce(modules, rpc, on_ready))
+            group.create_task(_announce(modules, doors, rpc, on_ready))
             group.create_task(_signalled())
     except* Stop:
         telemetry.log.info("stopping")
 
 
-def _doors(settings: Settings, modules: Sequence[Module]) -> list[Callable[[], Awaitable[None]]]:
-    """The tasks that take the acceptor's sockets, in a process that talks to the outside."""
-    doors: list[Callable[[], Awaitable[None]]] = []
+@dataclass
+class _Doors:
+    """What takes the acceptor's sockets, in a process that talks to the outside."""
+
+    tasks: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
+    opened: list[asyncio.Event] = field(default_factory=list)
+
+    def add(self, serve_at: Callable[..., Awaitable[None]], path: Path, what: Any) -> None:
+        """One more, of which `opened` tells when it takes sockets."""
+        is_open = asyncio.Event()
+        self.opened.append(is_open)
+        self.tasks.append(partial(serve_at, path, what, is_open.set))
+
+
+def _doors(settings: Settings, modules: Sequence[Module]) -> _Doors:
+    doors = _Doors()
     app = front(modules)
     if app is None and not any(module.stream for module in modules):
         return doors
@@ -89,10 +106,9 @@ def _doors(settings: Settings, modules: Sequence[Module]) -> list[Callable[[], A
     if app is not None:
         # Alone in a process, the identity provider has a door of its own.
         web = any(module.name == "bff_workstation" for module in modules)
-        path = settings.door("web" if web else "oidc")
-        doors.append(lambda: serve_asgi(path, app))
+        doors.add(serve_asgi, settings.door("web" if web else "oidc"), app)
     for stream in (module.stream for module in modules if module.stream is not None):
-        doors.append(partial(serve_stream, settings.door("stream"), stream))
+        doors.add(serve_stream, settings.door("stream"), stream)
     return doors
 
 
@@ -123,14 +139,16 @@ async def _until_told(task: Callable[[], Awaitable[None]]) -> None:
 
 
 async def _announce(
-    modules: Sequence[Module], rpc: RpcServer, on_ready: Callable[[], None]
+    modules: Sequence[Module], doors: _Doors, rpc: RpcServer, on_ready: Callable[[], None]
 ) -> None:
-    """Waits for every module, then says once that this process is ready."""
+    """Waits for every module and door, then says once that this process is ready."""
     waiting = list(modules)
     while waiting:
         waiting = [m for m in waiting if m.ready() is not None]
         if waiting:
             await asyncio.sleep(READY_POLL_S)
+    for is_open in doors.opened:
+        await is_open.wait()
     await rpc.set_ready(True)
     telemetry.log.info("ready", modules=[m.name for m in modules])
     on_ready()

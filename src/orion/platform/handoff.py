@@ -94,7 +94,7 @@ class BoundedHttp(HttpToolsProtocol):
             self.transport.close()
 
 
-async def serve_asgi(path: Path, app: Any) -> None:
+async def serve_asgi(path: Path, app: Any, opened: Callable[[], None] = lambda: None) -> None:
     """Serves an ASGI application on the sockets that come in at `path`, until cancelled; then
     lets requests finish, for a while.
     """
@@ -121,6 +121,7 @@ async def serve_asgi(path: Path, app: Any) -> None:
 
     try:
         with Receiver(path, _Feeder(factory)):
+            opened()
             while True:
                 await server.on_tick(0)  # renews the Date header
                 await asyncio.sleep(1.0)
@@ -142,9 +143,12 @@ async def _finish(server: uvicorn.Server) -> None:
         task.cancel()
 
 
-async def serve_stream(path: Path, server: Speaks) -> None:
+async def serve_stream(
+    path: Path, server: Speaks, opened: Callable[[], None] = lambda: None
+) -> None:
     """Serves WebSockets on the sockets that come in at `path`, until cancelled. Open ones are the
     server's to close.
     """
     with Receiver(path, _Feeder(server.protocol)):
+        opened()
         await asyncio.Event().wait()

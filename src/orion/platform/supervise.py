@@ -26,7 +26,7 @@ from orion.platform.logfile import LogFile
 SPAWN = Path(__file__).with_name("spawn.py")
 READY_FD = "ORION_READY_FD"
 EX_CONFIG = 78  # a child that ends with this would only end so again
-READY_S = 60.0
+READY_S = 120.0
 STOP_S = 5.0
 BACKOFF_S = (0.05, 0.2, 0.5, 1.0, 2.0, 5.0)
 STEADY_S = 30.0  # up for so long: the next end is the first again
