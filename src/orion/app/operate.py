@@ -54,7 +54,8 @@ async def _identity(
 async def token(settings: Settings, user: str) -> str:
     """A bearer token of this user from the running platform. Raises StartError or Coded.
 
-    `dealer:NORTHGATE` gives an outside dealer's program the credential for its stream, good for two minutes: long
+    `dealer:NORTHGATE` gives an outside dealer's program the credential for its stream, good for two
+    minutes: long
     enough to open it.
     """
     if user.startswith("dealer:"):

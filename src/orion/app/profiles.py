@@ -1,4 +1,5 @@
-"""The one place where a profile is chosen: which adapters stand behind the ports of this process."""
+"""The one place where a profile is chosen: which adapters stand behind the ports of this
+process."""
 
 from __future__ import annotations
 

@@ -10,10 +10,11 @@ from orion.platform.config import CHECKOUT, PlatformConfig, describe
 PAGE = CHECKOUT / "docs" / "configuration.md"
 HEAD = """# Configuration
 
-One place for each setting: a flag of `./orion up` where there is one, else the environment variable
-below, else `orion.toml` (the platform's settings at the top, a service's in `[service]`; another file
-by `ORION_CONFIG`), else the default. Everything is checked at start; an error names the key and what
-to do. This page is made from the types by `python -m orion.app.reference`; a test compares it.
+One place for each setting: a flag of `./orion up` where there is one, else the environment
+variable below, else `orion.toml` (the platform's settings at the top, a service's in `[service]`;
+another file by `ORION_CONFIG`), else the default. Everything is checked at start; an error names
+the key and what to do. This page is made from the types by `python -m orion.app.reference`; a test
+compares it.
 """
 
 
@@ -30,7 +31,9 @@ def _table(title: str, section: str, cls: type) -> str:
     ]
     if not rows:
         return f"## {title}\n\nNothing to set.\n"
-    return "\n".join([f"## {title}\n", "| variable | default | meaning |", "|---|---|---|", *rows, ""])
+    return "\n".join(
+        [f"## {title}\n", "| variable | default | meaning |", "|---|---|---|", *rows, ""]
+    )
 
 
 def _shown(default: str) -> str:

@@ -23,11 +23,13 @@ from orion.app.modules import layout
 from orion.app.running import announce, withdraw
 from orion.platform import telemetry
 from orion.platform.acceptor import Acceptor, by_path, listen
+from orion.platform.clock import SystemClock
 from orion.platform.config import BUILD, CHECKOUT, ConfigError, Settings
 from orion.platform.datadir import DataFolder, StartError, make_run_dir
 from orion.platform.descriptors import Sender
 from orion.platform.embedded import Access, EmbeddedPostgres
 from orion.platform.logfile import LogFile
+from orion.platform.retention import Retention
 from orion.platform.supervise import Spec, Supervisor
 
 DEMO_USERS = "trader, trader2, sales, risk, analyst, admin, platform"
@@ -146,6 +148,7 @@ async def _serve(
         )
         stop.supervisor = supervisor
         acceptor = _acceptor(settings, listeners)
+        keeper = asyncio.create_task(_keep_log(settings), name="retention")
         try:
             # Before the children: identity's keys are read through the public port.
             acceptor.start()
@@ -160,7 +163,15 @@ async def _serve(
         finally:
             withdraw(settings)
             acceptor.close()
+            keeper.cancel()
             await supervisor.stop(fast=stop.hard)
+
+
+async def _keep_log(settings: Settings) -> None:
+    """Makes the log's partitions ahead of time and removes old ones, as long as the platform
+    runs."""
+    door = Access(settings.data_dir, settings.run_dir, settings.platform.postgres_dsn)
+    await Retention(door.dsn("orion_owner"), SystemClock()).run()
 
 
 @asynccontextmanager
