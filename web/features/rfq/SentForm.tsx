@@ -17,7 +17,8 @@ export function SentForm({ rfq }: { rfq: Rfq }) {
   const of = useInstrument(rfq.instrumentId);
   const buy = rfq.side === 'BUY';
   return (
-    <div className="ticket-form">
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls, so the keyboard must reach it
+    <section className="ticket-form" aria-label="Terms as sent" tabIndex={0}>
       <div className="form-row">
         <span className="form-label">Instrument</span>
         <Fixed unit={of?.tenor === 'SPOT' ? 'Spot' : of?.tenor}>
@@ -53,6 +54,6 @@ export function SentForm({ rfq }: { rfq: Rfq }) {
         </Fixed>
       </div>
       <DealersAsked rfq={rfq} />
-    </div>
+    </section>
   );
 }

@@ -11,31 +11,17 @@ import { Ticket } from './Ticket';
 
 function RfqTab({ rfqId, on }: { rfqId: string; on: boolean }) {
   const rfq = useStore(rfqs.store, (s) => s.byId.get(rfqId));
-  const ended = rfq !== undefined && !isOpen(rfq.status);
   return (
-    <>
-      <button
-        type="button"
-        role="tab"
-        aria-selected={on}
-        className={`tab ${on ? 'tab-on' : ''}`}
-        data-testid={T.ticketTab(rfqId)}
-        onClick={() => openTab(rfqId)}
-      >
-        RFQ {rfq?.displayId ?? '…'}
-      </button>
-      {ended && on && (
-        <button
-          type="button"
-          className="icon-btn tab-close"
-          aria-label={`Close ${rfq.displayId}`}
-          title="Close this tab; the RFQ stays in the blotter"
-          onClick={() => closeTab(rfqId)}
-        >
-          <Icon name="cross" size={9} />
-        </button>
-      )}
-    </>
+    <button
+      type="button"
+      role="tab"
+      aria-selected={on}
+      className={`tab ${on ? 'tab-on' : ''}`}
+      data-testid={T.ticketTab(rfqId)}
+      onClick={() => openTab(rfqId)}
+    >
+      RFQ {rfq?.displayId ?? '…'}
+    </button>
   );
 }
 
@@ -61,6 +47,7 @@ function TicketTabs() {
   );
 }
 
+/** Beside the tabs, not among them: a list of tabs may hold nothing else. */
 function SentNote() {
   const active = useTicket((s) => s.active);
   const rfq = useStore(rfqs.store, (s) => (active ? s.byId.get(active) : undefined));
@@ -68,6 +55,17 @@ function SentNote() {
   return (
     <>
       <Icon name="lock" /> Sent {clockOf(rfq.createdAt)}, terms locked
+      {!isOpen(rfq.status) && (
+        <button
+          type="button"
+          className="icon-btn tab-close"
+          aria-label={`Close ${rfq.displayId}`}
+          title="Close this tab; the RFQ stays in the blotter"
+          onClick={() => closeTab(rfq.rfqId)}
+        >
+          <Icon name="cross" size={9} />
+        </button>
+      )}
     </>
   );
 }
