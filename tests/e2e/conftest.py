@@ -11,7 +11,7 @@ import pytest
 from playwright.async_api import Browser
 
 from tests.e2e.screen import CHROMIUM, chromium
-from tests.stack import CHECKOUT, Stack
+from tests.stack import CHECKOUT, RESULTS, Stack
 from tests.stack_clients import Desk, desk_of
 
 DEALERS = CHECKOUT / "src" / "orion" / "services" / "lp_bots" / "dealers.toml"
@@ -31,6 +31,9 @@ def pytest_runtest_makereport(item: pytest.Item) -> Any:
     """A failed test keeps the logs of the platform it used."""
     report = yield
     if report.failed:
+        RESULTS.mkdir(exist_ok=True)
+        place = RESULTS / f"{item.name.replace('/', '-')}-{report.when}.txt"
+        place.write_text(report.longreprtext)
         for value in getattr(item, "funcargs", {}).values():
             if isinstance(value, Stack):
                 value.save_logs(f"{value.name}-{item.name}")
