@@ -29,7 +29,7 @@ class Config:
     drop_crossed: bool = option(False, "Drop quotes with bid above ask instead of flagging them")
     look_ms: int = option(250, "How often silent feeds are looked for", min=10, max=10_000)
     in_flight: int = option(
-        20_000, "Ticks that may wait for the log; feeds wait beyond that", min=100, max=1_000_000
+        2_000, "Ticks that may wait for the log; feeds wait beyond that", min=100, max=1_000_000
     )
     mock_venue: bool = option(
         False, "Take GBPUSD and AUDUSD from the mock venue (the example of an adapter)"

@@ -15,7 +15,7 @@ from orion.platform.errors import Unavailable
 from orion.services.marketdata_ingest.feed import Feed, FeedBatch
 from orion.services.marketdata_ingest.intake import Intake
 
-MAX_GROUP = 2_000
+MAX_GROUP = 1_000
 # groups begin at least so far apart: one commit costs the same for one tick and for a hundred
 GROUP_GAP_S = 0.002
 MAX_PAUSE_S = 1.0

@@ -17,7 +17,7 @@ class Config:
     keep_hours: int = option(48, "How long bars are kept", min=1, max=720)
     batch_ms: int = option(2, "Ticks that come within this time leave in one batch", min=0, max=100)
     subscriber_ticks: int = option(
-        5_000,
+        2_000,
         "Ticks that may wait for one subscriber; a slower one gets the newest only",
         min=100,
         max=1_000_000,
