@@ -188,9 +188,14 @@ async def test_an_anchor_noted_before_a_crash_is_written_at_the_next_start(
     assert report.violations == [] and len(report.notes) == 1
     task = asyncio.create_task(recorder.anchor_for_ever())
     file = AnchorFile(data_dir / "audit-anchors")
-    async with asyncio.timeout(10):
-        while file.lines()[-1] != line:
+    async with asyncio.timeout(20):
+        while True:
+            async with machine.database.write("audit", []) as sql:
+                newest = await queries.last_anchor(sql)
+            if newest == (last[0] + 1, line, True):
+                break
             await asyncio.sleep(0.01)
+    assert file.lines()[-1] == line
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task
