@@ -2,6 +2,7 @@ import { useDealers } from '@client/dealers';
 import { asApiError } from '@client/problem';
 import { useCan, useSession } from '@client/session';
 import { NO_VALUE } from '@model/price';
+import { reasonWords } from '@model/quotes';
 import { T } from '@model/testids';
 import type { Dealer, Rfq, RfqDealer } from '@model/types';
 import { Check, Tag } from '@ui/controls';
@@ -105,7 +106,7 @@ export function DealerChoices({
 
 // The dealer's own words where there are any; the RFQ keeps only a short code.
 const why = (asked: RfqDealer, dealer: Dealer | undefined): string =>
-  dealer?.reason ?? (asked.reason ? asked.reason.toLowerCase().replaceAll('_', ' ') : 'not asked');
+  dealer?.reason ?? (asked.reason ? reasonWords(asked.reason) : 'not asked');
 
 /** Who was asked: the same rows, without a choice. */
 export function DealersAsked({ rfq }: { rfq: Rfq }) {

@@ -4,7 +4,7 @@ import { useInstrument } from '@client/session';
 import { dec, grouped, must } from '@model/decimal';
 import { shortSize } from '@model/notional';
 import { NO_VALUE, signedUnits, unitShort } from '@model/price';
-import { type QuoteCard, quoteCards, rankedOrder } from '@model/quotes';
+import { type QuoteCard, quoteCards, rankedOrder, reasonWords } from '@model/quotes';
 import { T } from '@model/testids';
 import type { Instrument, Rfq } from '@model/types';
 import { Pill, type Tone } from '@ui/controls';
@@ -22,7 +22,8 @@ interface Said {
 }
 
 function said(card: QuoteCard, best: QuoteCard | undefined, of: Instrument | undefined): Said {
-  const reason = card.quote?.reason ?? card.dealer?.reason;
+  const given = card.quote?.reason ?? card.dealer?.reason;
+  const reason = given ? reasonWords(given) : null;
   switch (card.status) {
     case 'quoted': {
       if (card.isBest) return { icon: 'diamond', tone: 'live', word: 'Best' };

@@ -83,6 +83,10 @@ function latestByDealer(quotes: Quote[]): Map<string, Quote> {
   return latest;
 }
 
+/** A dealer's reason as words: codes such as NO_INTEREST are spelled out, sentences stay. */
+export const reasonWords = (reason: string): string =>
+  /^[A-Z0-9_]+$/.test(reason) ? reason.toLowerCase().replaceAll('_', ' ') : reason;
+
 /** How many dealers have answered with a price; a dealer that replaces its quote counts once. */
 export const dealersQuoted = (rfq: Rfq): number => new Set(rfq.quotes.map((q) => q.lpId)).size;
 

@@ -35,10 +35,10 @@ function Notice({
 }) {
   return (
     <div className="state-notice">
-      <h3 className={tone}>
+      <h2 className={tone}>
         <Icon name={icon} size={14} />
         <span>{title}</span>
-      </h3>
+      </h2>
       <div className="state-text">{children}</div>
       {actions && <div className="state-actions">{actions}</div>}
     </div>
