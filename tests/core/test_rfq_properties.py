@@ -129,7 +129,7 @@ def test_accepts_only_what_stands_at_that_instant(steps):
                 line = before.line(event.quote.quote_id)
                 assert view.quote_status(before, line, command.at) is QuoteStatus.QUOTED
                 assert before.status is Status.QUOTING
-                assert event.was_best or event.reason
+                assert event.was_best == (event.rank == 1)
             if isinstance(event, e.LastLookPassed) or (
                 isinstance(event, e.QuoteAccepted) and event.final
             ):

@@ -135,9 +135,8 @@ def _undealable(state: Rfq, command: c.AcceptQuote) -> Outcome | None:
         return refuse("RFQ-204", "the quote has expired")
     if status is not QuoteStatus.QUOTED:
         return refuse("RFQ-208", f"the quote is {status.value}")
-    best = live_quotes(state, command.at)[0]
-    if best.quote_id != command.quote_id and not (command.reason or "").strip():
-        return refuse("RFQ-215", f"{best.lp_name} is better; say why this quote is accepted")
+    # A quote that is not the best may be taken, and why may be left open: a better one that arrives
+    # while the click is on its way must not refuse it. The event tells the rank and the reason.
     return None
 
 
