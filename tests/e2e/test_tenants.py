@@ -108,7 +108,8 @@ def bodies(secrets: Secrets, path: str) -> Json | None:
     if path.endswith("/cancel"):
         return {}
     if "/watchlists" in path:
-        return {"name": "mine now", "instrumentIds": ["EURUSD"], "version": 1}
+        new = {"name": "mine now", "instrumentIds": ["EURUSD"], "pinned": [], "position": 0}
+        return new if path.endswith("/watchlists") else {**new, "version": 1}
     if path.endswith("/preferences"):
         return {"version": 0, "theme": "dark"}
     if path.endswith("/rfqs"):
