@@ -123,7 +123,8 @@ class Publisher:
         done: asyncio.Future[None] = loop.create_future()
         self._accept(tenant, entity, facts, done)
         try:
-            await asyncio.wait_for(done, self._limits.timeout_s)
+            async with asyncio.timeout(self._limits.timeout_s):
+                await done
         except TimeoutError:
             raise Unavailable(code="SYS-902") from None
 

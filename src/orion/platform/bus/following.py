@@ -57,7 +57,8 @@ class Following:
                     return False
                 event.clear()
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(event.wait(), left)
+                    async with asyncio.timeout(left):
+                        await event.wait()
             return True
         finally:
             self.ring.forget(event)
