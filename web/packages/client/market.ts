@@ -88,7 +88,9 @@ export class MarketStore {
       const beat = (before?.beat ?? 0) + (before && moved ? 1 : 0);
       this.live.set(tick.instrumentId, { tick, direction, beat });
       const listeners = this.listeners.get(tick.instrumentId);
-      if (listeners && listeners.size > 0 && before) painted.push(tick);
+      // A heartbeat brings the old price again: that is no tick, so its age is no latency.
+      const isNew = before !== undefined && before.tick.receivedAt !== tick.receivedAt;
+      if (isNew && listeners && listeners.size > 0) painted.push(tick);
       for (const listener of listeners ?? []) listener();
     }
     const ids = changed.map((tick) => tick.instrumentId);
