@@ -14,12 +14,13 @@ import re
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 
 import psutil
 
 from orion.platform import telemetry
 from orion.platform.datadir import StartError
-from orion.platform.descriptors import Gone, Sender
+from orion.platform.descriptors import Busy, Gone, Sender
 from orion.platform.errors import catalogue
 from orion.platform.ids import new_uuid
 
@@ -31,6 +32,8 @@ BACKLOG = 1024
 LINGER_S = 1.0
 LOOPBACK = ("127.0.0.1", "::1")
 # A head that arrives in pieces is looked at again after these; readiness would fire all the time.
+BUSY_S = 0.005  # a target whose queue is full is tried again so often
+BUSY_TRIES = 200  # and so many times: then it hangs
 AGAIN_S = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1)
 
 REQUEST = re.compile(rb"(?:[A-Z]{1,20}) (\S{1,7000}) HTTP/1\.[01]\r?\n")
@@ -178,6 +181,7 @@ class Acceptor:
         self._head_s, self._limit = head_s, pending
         self._loop = asyncio.get_running_loop()
         self._pending: dict[int, _Peek] = {}  # in order of arrival
+        self._waiting: dict[socket.socket, asyncio.TimerHandle] = {}  # for a busy target
         self._paused: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
@@ -196,6 +200,9 @@ class Acceptor:
             sock.close()
         for peek in list(self._pending.values()):
             peek.drop()
+        for sock, again in self._waiting.items():
+            again.cancel()
+            sock.close()
         for sender in self._targets.values():
             sender.close()
 
@@ -236,14 +243,19 @@ class Acceptor:
         """The connection is no longer pending."""
         self._pending.pop(handle, None)
 
-    def hand_over(self, sock: socket.socket, target: bytes) -> None:
+    def hand_over(self, sock: socket.socket, target: bytes, tries: int = 0) -> None:
         """Gives the socket to the process that answers this target, or answers that it is not
-        there.
+        there. A full queue (many reconnect at once) is tried again for a while.
         """
         name = self._route(target)
+        self._waiting.pop(sock, None)
         try:
             self._targets[name].send(sock)
         except Gone as gone:
+            if isinstance(gone, Busy) and tries < BUSY_TRIES:
+                again = partial(self.hand_over, sock, target, tries + 1)
+                self._waiting[sock] = self._loop.call_later(BUSY_S, again)
+                return
             telemetry.log.warning("no hand-over", target=name, reason=str(gone))
             _accepted.labels("unavailable").inc()
             detail = "This part of the platform is restarting; try again in a moment."

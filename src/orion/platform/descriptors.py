@@ -22,7 +22,11 @@ AT_ONCE = 64  # sockets taken per turn of the loop
 
 
 class Gone(Exception):
-    """The target does not take sockets: it is not there, or it does not keep up."""
+    """The target does not take sockets: it is not there."""
+
+
+class Busy(Gone):
+    """The target is there, and its queue is full (the kernel keeps ten or so): try again soon."""
 
 
 def give_away(out: socket.socket, accepted: socket.socket, path: str, hello: bytes = HELLO) -> None:
@@ -40,9 +44,11 @@ class Sender:
         self._out.setblocking(False)
 
     def send(self, accepted: socket.socket) -> None:
-        """Gives the socket away; the caller closes its own copy. Raises Gone; never blocks."""
+        """Gives the socket away; the caller closes its own copy. Raises Gone or Busy."""
         try:
             give_away(self._out, accepted, str(self.path))
+        except BlockingIOError as error:
+            raise Busy(f"{self.path.name}: busy") from error
         except OSError as error:
             raise Gone(f"{self.path.name}: {error.strerror}") from error
 
