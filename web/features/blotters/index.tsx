@@ -12,8 +12,9 @@ import { Empty } from '@ui/states';
 import '@grid/grid.css';
 import { Blotter } from './Blotter';
 import './blotters.css';
-import { rfqColumns, tradeColumns } from './columns';
+import { rfqColumns } from './rfqColumns';
 import { useRfqRows, useTradeRows } from './source';
+import { tradeColumns } from './tradeColumns';
 
 const symbolOf = (id: string) => session.getState().instruments.get(id)?.symbol ?? id;
 const createdAt = (row: RfqRow) => row.createdAt;

@@ -1,61 +1,13 @@
-import { showTimeline } from '@client/desk';
 import { useConnection, useTicking } from '@client/hooks';
-import { useCan, useInstrument, useSession } from '@client/session';
-import { dec, grouped, must } from '@model/decimal';
+import { useInstrument } from '@client/session';
+import { dec, grouped } from '@model/decimal';
 import { type Outcome, SLOW_AFTER_MS } from '@model/outcome';
 import { inUnits, unitShort } from '@model/price';
 import { compareQuotes, dealersQuoted } from '@model/quotes';
-import { T } from '@model/testids';
 import { clock, clockOf } from '@model/time';
 import type { Instrument, Rfq } from '@model/types';
-import { Button, CopyButton } from '@ui/controls';
-import { Icon, type IconName } from '@ui/icons';
-import type { ReactNode } from 'react';
-import { subjectOf } from './acts';
+import { Line } from './Line';
 import { useTicket } from './store';
-
-type Look = 'plain' | 'ok' | 'warn' | 'bad';
-
-/** One line with a reserved place: the newest thing known about the act or the RFQ. */
-function Line({
-  look,
-  icon,
-  name,
-  children,
-  rfq,
-  copy,
-}: {
-  look: Look;
-  icon: IconName;
-  name: string;
-  children: ReactNode;
-  rfq?: Rfq;
-  copy?: string | null | undefined;
-}) {
-  const mayRead = useSession((s) => [...s.permissions].some((p) => p.startsWith('audit.read')));
-  return (
-    <div
-      className={`outcome ${look === 'plain' ? '' : `outcome-${look}`}`}
-      role="status"
-      data-testid={T.outcome}
-      data-outcome={name}
-    >
-      <Icon name={icon} />
-      <span className="clip">{children}</span>
-      {rfq && mayRead && (
-        <Button
-          small
-          kind="bare"
-          testId={T.outcomeTimeline}
-          onClick={() => showTimeline(subjectOf(rfq))}
-        >
-          Time line
-        </Button>
-      )}
-      {copy && <CopyButton text={copy} label={`Copy ${copy}`} />}
-    </div>
-  );
-}
 
 /** How much better than the next quote the traded one was: the cover. */
 function coverText(rfq: Rfq, of: Instrument | undefined): string {
@@ -212,42 +164,3 @@ export function OutcomeLine({ rfq }: { rfq: Rfq }) {
   }
   return <LastReject rfq={rfq} />;
 }
-
-/** The line of the new-RFQ form: what became of the press on Send. */
-export function CreationLine() {
-  const creation = useTicket((s) => s.creation);
-  const may = useCan('rfq.create');
-  if (creation.kind === 'sending') {
-    return (
-      <Line look="plain" icon="half" name="sending">
-        <b>Sending</b> since {clock(creation.since)}
-      </Line>
-    );
-  }
-  if (creation.kind === 'unknown') {
-    return (
-      <Line look="warn" icon="help" name="unknown">
-        <b>Unknown: do not resend; checking…</b> Attempt {creation.attempt}, same request and key
-      </Line>
-    );
-  }
-  if (creation.kind === 'refused') {
-    const failed = creation.checks.find((c) => c.outcome === 'FAILED');
-    return (
-      <Line look="bad" icon="ban" name="denied" copy={creation.correlationId}>
-        <b>Denied {creation.code}</b> {creation.sentence}
-        {failed && `: asked ${amount(failed.actual)}, limit ${amount(failed.limit)}`}
-      </Line>
-    );
-  }
-  return (
-    <Line look="plain" icon={may ? 'info' : 'lock'} name="idle">
-      {may ? 'Nothing is sent until you press Send' : 'Your role does not deal'}
-    </Line>
-  );
-}
-
-const amount = (text: string): string => {
-  const value = dec(text);
-  return value ? grouped(must(value.toFixed())) : text;
-};

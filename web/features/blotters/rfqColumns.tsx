@@ -1,17 +1,12 @@
 import { dealerName } from '@client/dealers';
-import { session } from '@client/session';
 import { byNumber, type GridColumn } from '@grid/columns';
 import { fullSize } from '@model/notional';
 import { priceText } from '@model/price';
 import { clockOf, shortDay } from '@model/time';
-import type { RfqRow, RfqStatus, Trade } from '@model/types';
+import type { RfqRow, RfqStatus } from '@model/types';
 import { Pill, type Tone } from '@ui/controls';
 import type { IconName } from '@ui/icons';
-
-const instrument = (id: string) => session.getState().instruments.get(id);
-const symbol = (row: { instrumentId: string }) =>
-  instrument(row.instrumentId)?.symbol ?? row.instrumentId;
-const sideWord = (row: { side: string }) => (row.side === 'BUY' ? 'Buy' : 'Sell');
+import { instrument, sideWord, symbol } from './cells';
 
 const STATUS: Record<RfqStatus, [IconName, Tone, string]> = {
   CREATED: ['arrow', 'plain', 'Created'],
@@ -183,118 +178,6 @@ export const rfqColumns: GridColumn<RfqRow>[] = [
     width: 180,
     hidden: true,
     value: (r) => r.correlationId,
-    className: 'mono',
-  },
-];
-
-export const tradeColumns: GridColumn<Trade>[] = [
-  {
-    id: 'time',
-    head: 'Time UTC',
-    name: 'Traded at',
-    width: 94,
-    sort: 'desc',
-    value: (t) => t.tradedAt,
-    text: (t) => clockOf(t.tradedAt),
-    className: 'cell-time',
-  },
-  { id: 'trade', head: 'Trade', width: 54, value: (t) => t.displayId },
-  { id: 'instrument', head: 'Instrument', width: 66, value: symbol, csv: (t) => t.instrumentId },
-  {
-    id: 'side',
-    head: 'Side',
-    width: 36,
-    value: sideWord,
-    className: (t) => `side-${t.side}`,
-    csv: (t) => t.side,
-  },
-  {
-    id: 'quantity',
-    head: 'Notional',
-    name: 'Quantity',
-    width: 80,
-    align: 'right',
-    numeric: true,
-    value: (t) => t.quantity,
-    text: (t) => fullSize(t.quantity),
-    compare: byNumber,
-  },
-  {
-    id: 'price',
-    head: 'Price',
-    width: 62,
-    align: 'right',
-    numeric: true,
-    value: (t) => t.price,
-    text: (t) => priceText(t.price, instrument(t.instrumentId)),
-    compare: byNumber,
-  },
-  { id: 'dealer', head: 'Dealer', width: 92, value: (t) => dealerName(t.lpId), csv: (t) => t.lpId },
-  {
-    id: 'settles',
-    head: 'Value',
-    name: 'Settlement date',
-    width: 60,
-    wide: true,
-    value: (t) => t.settlementDate,
-    text: (t) => shortDay(t.settlementDate),
-  },
-  {
-    id: 'status',
-    head: 'Status',
-    width: 80,
-    grow: true,
-    value: (t) => t.status,
-    render: (t) => <Pill icon="check">{t.status.charAt(0) + t.status.slice(1).toLowerCase()}</Pill>,
-  },
-  {
-    id: 'consideration',
-    head: 'Amount',
-    name: 'Amount in the quote currency',
-    width: 110,
-    align: 'right',
-    numeric: true,
-    hidden: true,
-    value: (t) => t.notional,
-    text: (t) => `${fullSize(t.notional)} ${t.currency}`,
-    compare: byNumber,
-  },
-  {
-    id: 'currency',
-    head: 'Ccy',
-    name: 'Currency of amount',
-    width: 44,
-    hidden: true,
-    value: (t) => t.currency,
-  },
-  { id: 'buyer', head: 'Buyer', width: 100, hidden: true, value: (t) => t.buyer },
-  { id: 'seller', head: 'Seller', width: 100, hidden: true, value: (t) => t.seller },
-  { id: 'requester', head: 'Requester', width: 96, hidden: true, value: (t) => t.requester },
-  { id: 'desk', head: 'Desk', width: 72, hidden: true, value: (t) => t.desk },
-  { id: 'venue', head: 'Venue', width: 60, hidden: true, value: (t) => t.venueId },
-  {
-    id: 'id',
-    head: 'Trade id',
-    width: 180,
-    hidden: true,
-    value: (t) => t.tradeId,
-    className: 'mono',
-  },
-  {
-    id: 'rfqId',
-    head: 'RFQ id',
-    width: 180,
-    hidden: true,
-    value: (t) => t.rfqId,
-    className: 'mono',
-  },
-  {
-    id: 'correlation',
-    head: 'Correlation',
-    name: 'Correlation id',
-    width: 180,
-    hidden: true,
-    value: (t) => t.correlationId,
     className: 'mono',
   },
 ];
