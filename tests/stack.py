@@ -31,7 +31,7 @@ from orion.platform.embedded import Access
 T = TypeVar("T")
 CHECKOUT = Path(__file__).parents[1]
 ORION = (sys.executable, "-P", "-m", "orion.app.cli")
-PROCESSES = ("bff", "edge", "core", "bots")
+CHILD = "orion.app.child"  # a process of the platform: the module, then its name
 RESULTS = CHECKOUT / "test-results"
 PASSWORD = "orion-demo"
 
@@ -228,8 +228,8 @@ class Stack:
         for child in psutil.Process(self.process.pid).children():
             with suppress(psutil.Error):
                 words = child.cmdline()
-                if "--process" in words:
-                    found[words[words.index("--process") + 1]] = child.pid
+                if CHILD in words:
+                    found[words[words.index(CHILD) + 1]] = child.pid
                 elif words and Path(words[0]).name == "postgres":
                     found["postgres"] = child.pid
         return found

@@ -164,8 +164,8 @@ async def test_two_tenants_side_by_side(browser: Browser, stack: Stack) -> None:
         assert await beta.value("tenant", "data-tenant") == "beta"
         for blotter in ("rfq-blotter", "trade-blotter"):
             await beta.at(f"mine:{blotter}").click()
-        ours = await alpha.send_rfq(only=TRIO)
-        theirs = await beta.send_rfq(instrument="UST10Y", size="2m", only=TRIO)
+        ours = await alpha.send_rfq(size="7,321,000", only=TRIO)
+        theirs = await beta.send_rfq(instrument="GBPUSD", size="2m", only=TRIO)
         for screen in (alpha, beta):
             await screen.quotes(1)
             await screen.at("accept").click()
@@ -175,7 +175,9 @@ async def test_two_tenants_side_by_side(browser: Browser, stack: Stack) -> None:
         seen = await beta.page.content()
         assert "trader@alpha" not in seen
         assert "Alpha Asset Management" not in seen
-        assert await beta.rows("rfq-blotter", "EURUSD").count() == 0
+        await expect(alpha.rows("trade-blotter", "7,321,000")).to_have_count(1)
+        assert await beta.rows("rfq-blotter", "7,321,000").count() == 0
+        assert await beta.rows("trade-blotter", "7,321,000").count() == 0
         assert (alpha.errors, beta.errors) == ([], [])
 
 
@@ -284,7 +286,9 @@ async def test_what_a_role_may_not_is_not_there(browser: Browser, stack: Stack) 
     async with window(browser, stack) as screen:
         await (await screen.sign_in("analyst@alpha")).is_live()
         await screen.at("watch-row:EURUSD").wait_for()
-        assert await screen.at("panel:rfq-blotter").count() == 0
+        for panel in ("rfq-blotter", "ticket"):
+            await expect(screen.at(f"panel:{panel}")).to_contain_text("not for your role")
         assert await screen.at("ticket-send").count() == 0
-        assert await screen.at("panel:trade-blotter").count() == 1
+        assert await screen.at("grid:rfq-blotter").count() == 0
+        await expect(screen.at("grid:trade-blotter")).to_be_visible()
         assert screen.errors == []
