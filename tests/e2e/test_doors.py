@@ -44,7 +44,7 @@ def refused(answer: httpx.Response, *statuses: int) -> str:
 async def stream_refuses(stack: Stack, token: str) -> str:
     """How the stream turns this token away; it must say nothing before."""
     url = stack.url.replace("http", "ws", 1) + "/api/v1/stream"
-    headers = {"authorization": f"Bearer {token}"}
+    headers = {"authorization": f"Bearer {token}".strip()}
     try:
         async with connect(url, additional_headers=headers, proxy=None) as socket:
             await socket.send('{"op":"subscribe","channel":"rfqs"}')
@@ -62,7 +62,7 @@ async def test_forged_tokens_pass_no_door(stack: Stack) -> None:
     passed: list[str] = []
     async with httpx.AsyncClient(base_url=f"{stack.url}/api/v1", timeout=10) as http:
         for name, token in forged.items():
-            headers = {"authorization": f"Bearer {token}"}
+            headers = {"authorization": f"Bearer {token}".strip()}
             for method, path in (("GET", "/me"), ("GET", "/trades"), ("POST", "/rfqs")):
                 body = rfq_terms() if method == "POST" else None
                 more = {"idempotency-key": new_key()} if method == "POST" else {}

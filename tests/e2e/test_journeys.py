@@ -218,6 +218,18 @@ async def test_sign_out_ends_in_a_page_that_leads_back(browser: Browser, stack: 
         await expect(screen.page.locator("#user")).to_be_visible()
 
 
+async def test_sign_out_reaches_the_other_window(browser: Browser, stack: Stack) -> None:
+    async with window(browser, stack) as screen:
+        await (await screen.sign_in("admin@beta")).is_live()
+        other = Screen(await screen.page.context.new_page(), stack)
+        await other.page.goto(stack.url)
+        await other.is_live()
+        await screen.at("user-menu").click()
+        await screen.at("sign-out").click()
+        await expect(other.at("connection")).to_have_attribute("data-state", "signed-out")
+        await expect(other.at("connection-banner")).to_contain_text("session has ended")
+
+
 @pytest.mark.parametrize("theme", ["dark", "light"])
 async def test_nothing_on_screen_shuts_anyone_out(screen: Screen, theme: str) -> None:
     page = screen.page

@@ -192,7 +192,7 @@ async def test_no_channel_tells_beta_of_alpha(stack: Stack, desks: Desks, secret
             feed = await open_feeds.enter_async_context(feed_of(stack, f"{role}@beta"))
             for channel in CHANNELS:
                 await feed.send({"op": "subscribe", "channel": channel})
-            ids = ["EURUSD", secrets.paths["rfq_id"], SIZE]
+            ids = ["EURUSD", "NOSUCH"]
             await feed.send({"op": "subscribe", "channel": "ticks", "instrumentIds": ids})
             await feed.ping()
             feeds[role] = feed
