@@ -100,7 +100,7 @@ async def test_a_row_of_another_tenant_is_refused(pg: Place) -> None:
 
 
 async def test_a_rebuild_is_byte_identical_and_swaps_in_while_events_flow(pg: Place) -> None:
-    async with writing(pg) as write:
+    async with writing(pg) as write:  # noqa: SIM117 (the order matters)
         async with running(run(pg)):
             await write(400, notes=1)
             await caught_up(pg, 800)

@@ -11,7 +11,17 @@ from orion.platform.rpc import Directory, RpcServer, current_caller, rpc_errors
 from orion.wire.stubs import audit_pb2, audit_pb2_grpc, trade_pb2, trade_pb2_grpc
 
 ALICE = Caller(
-    "alpha", "u1", "trader@alpha", "Alice", "fx", frozenset({"ROLE_TRADER"}), None, "s1", 0, 2**31, "good"
+    "alpha",
+    "u1",
+    "trader@alpha",
+    "Alice",
+    "fx",
+    frozenset({"ROLE_TRADER"}),
+    None,
+    "s1",
+    0,
+    2**31,
+    "good",
 )
 
 
@@ -25,7 +35,12 @@ class Audit(audit_pb2_grpc.AuditServiceServicer):
     async def GetTimeline(self, request, context):
         match request.correlation_id:
             case "coded":
-                raise Coded("RISK-103", "asked 9, limit 5", extra={"rfqId": "r1", "näme": "ü"}, retry_after_s=2)
+                raise Coded(
+                    "RISK-103",
+                    "asked 9, limit 5",
+                    extra={"rfqId": "r1", "näme": "ü"},
+                    retry_after_s=2,
+                )
             case "moved":
                 raise NotOwner("rfq", 3, "unix:/elsewhere")
             case "bug":
@@ -58,7 +73,9 @@ async def ask(directory: Directory, correlation: str, metadata=None) -> audit_pb
     stub = audit_pb2_grpc.AuditServiceStub(directory.channel("audit"))
     async with rpc_errors():
         request = audit_pb2.TimelineRequest(correlation_id=correlation)
-        return await stub.GetTimeline(request, timeout=5, metadata=metadata or directory.as_user(ALICE))
+        return await stub.GetTimeline(
+            request, timeout=5, metadata=metadata or directory.as_user(ALICE)
+        )
 
 
 async def test_the_verified_caller_reaches_the_servicer(directory):
@@ -90,7 +107,11 @@ async def test_a_refusal_keeps_code_detail_and_extra(directory):
 async def test_a_wrong_address_is_answered_with_the_right_one(directory):
     with pytest.raises(NotOwner) as caught:
         await ask(directory, "moved")
-    assert (caught.value.service, caught.value.part, caught.value.address) == ("rfq", 3, "unix:/elsewhere")
+    assert (caught.value.service, caught.value.part, caught.value.address) == (
+        "rfq",
+        3,
+        "unix:/elsewhere",
+    )
 
 
 async def test_a_bug_shows_an_id_and_nothing_else(directory):
@@ -105,7 +126,9 @@ async def test_streams_carry_the_caller_and_the_error(directory):
     seen = []
     with pytest.raises(Coded) as caught:
         async with rpc_errors():
-            call = stub.WatchTrades(trade_pb2.WatchTradesRequest(), metadata=directory.as_user(ALICE))
+            call = stub.WatchTrades(
+                trade_pb2.WatchTradesRequest(), metadata=directory.as_user(ALICE)
+            )
             async for update in call:
                 seen.append(update)
     assert [u.snapshot for u in seen] == [True, False]

@@ -147,7 +147,8 @@ async def serve_metrics(path: Path) -> asyncio.Server:
         with suppress(Exception):
             await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 2)
             body = exposition()
-            head = f"HTTP/1.0 200 OK\r\nContent-Type: text/plain; version=0.0.4\r\nContent-Length: {len(body)}\r\n\r\n"
+            kind = "Content-Type: text/plain; version=0.0.4"
+            head = f"HTTP/1.0 200 OK\r\n{kind}\r\nContent-Length: {len(body)}\r\n\r\n"
             writer.write(head.encode() + body)
             await writer.drain()
         writer.close()

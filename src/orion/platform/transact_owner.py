@@ -374,7 +374,8 @@ class Owner(Generic[S]):
                 continue
             # Short steps: the clock may be set, and a sleep is not bound to it.
             left = (self._timers[0][0] - self.clock.now()) / 1e6
-            # Not wait_for: on Python 3.11 it can swallow a cancellation that comes with the wake-up.
+            # Not wait_for: on Python 3.11 it can swallow a cancellation that comes with the
+            # wake-up.
             with suppress(TimeoutError):
                 async with asyncio.timeout(min(max(left, 0.001), 0.05)):
                     await self._tick.wait()

@@ -15,7 +15,7 @@ STUBS = Path(__file__).resolve().parent / "stubs"
 
 
 def generate(target: Path) -> None:
-    """Runs protoc into `target` and makes the imports between stubs relative, as a package needs them."""
+    """Runs protoc into `target`; makes the imports between stubs relative, as a package needs."""
     from grpc_tools import protoc  # a development dependency: stubs are checked in
 
     include = str(resources.files("grpc_tools") / "_proto")

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import grpc
+import grpc.aio
 import structlog
 
 from orion.platform.caller import Caller
@@ -51,7 +52,8 @@ class Directory:
         return self._channels[target]
 
     def as_user(self, caller: Caller) -> Metadata:
-        """Metadata of a call on behalf of a user: the user's own token, verified again over there."""
+        """Metadata of a call on behalf of a user: the user's own token, verified again over
+        there."""
         return (("authorization", f"Bearer {caller.token}"), *_context())
 
     def as_service(self) -> Metadata:
@@ -73,7 +75,8 @@ def _context() -> Metadata:
 
 def error_of(error: grpc.aio.AioRpcError) -> Exception:
     """The coded error that a failed call stands for."""
-    trailers = {str(k): v for k, v in (error.trailing_metadata() or ())}
+    metadata: Any = error.trailing_metadata() or ()
+    trailers = {str(k): v for k, v in metadata}
     code = trailers.get("orion-code")
     if "orion-owner" in trailers:
         service, part, address = str(trailers["orion-owner"]).split("|", 2)

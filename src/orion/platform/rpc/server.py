@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import grpc.aio
 import structlog
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1.health import aio as health_aio  # pyright: ignore[reportAttributeAccessIssue]
 
 from orion.platform import telemetry
 from orion.platform.caller import Caller
@@ -26,7 +28,8 @@ _caller: ContextVar[Caller] = ContextVar("caller")
 _LATENCY = telemetry.histogram("rpc_seconds", "Time to answer a unary RPC", ("method",))
 _ERRORS = telemetry.counter("rpc_errors", "RPCs that ended with an error", ("method", "code"))
 _OPEN = "/grpc.health.v1.Health/"
-# What a guest's credential ("role:NAME", made for an outside program) may call; everything else is closed to it.
+# What a guest's credential ("role:NAME", made for an outside program) may call; everything else is
+# closed to it.
 GUESTS = frozenset({"/orion.v1.LPGatewayService/Quote"})
 
 
@@ -36,7 +39,8 @@ def current_caller() -> Caller:
 
 
 class Gate(grpc.aio.ServerInterceptor):
-    """Deny by default: without a valid token nothing reaches a servicer (health checks excepted)."""
+    """Deny by default: without a valid token nothing reaches a servicer (health checks
+    excepted)."""
 
     def __init__(self, verify: Callable[[str], Any]):
         self._verify = verify
@@ -152,7 +156,7 @@ class RpcServer:
     def __init__(self, address: str, verify: Callable[[str], Any]):
         self._address = address
         self.server = grpc.aio.server(interceptors=[Gate(verify)], options=OPTIONS)
-        self._health = health.aio.HealthServicer()
+        self._health = health_aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self.server)
 
     async def start(self) -> None:

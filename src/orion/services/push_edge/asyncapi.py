@@ -57,7 +57,10 @@ def _from_client() -> dict[str, Any]:
 
 
 def _items() -> dict[str, Any]:
-    number = {"type": "integer"}
+    return {**_market_items(), **_trading_items()}
+
+
+def _market_items() -> dict[str, Any]:
     return {
         "Tick": _object(
             {
@@ -86,6 +89,12 @@ def _items() -> dict[str, Any]:
                 "lastTickAt": _or_null(_TIME),
             }
         ),
+    }
+
+
+def _trading_items() -> dict[str, Any]:
+    number = {"type": "integer"}
+    return {
         "Rfq": {
             **_object(
                 {
