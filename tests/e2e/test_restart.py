@@ -22,11 +22,16 @@ async def recorded(desk: Desk, rfq: Json) -> dict[str, Any]:
     """What the platform says of the past."""
     story = (await desk.get(f"/audit/{rfq['correlationId']}")).json()["items"]
     return {
-        "rfqs": {r["rfqId"]: r for r in await desk.every("/rfqs") if r["rfqId"] == rfq["rfqId"]},
+        "rfqs": {r["rfqId"]: _timeless(r) for r in await desk.every("/rfqs", status="TRADED")},
         "trades": await desk.every("/trades"),
         "story": story,
         "watchlists": (await desk.get("/watchlists")).json()["items"],
     }
+
+
+def _timeless(row: Json) -> Json:
+    """Without the moment at which it was asked for."""
+    return {name: value for name, value in row.items() if name != "serverTime"}
 
 
 async def told_of_it(desk: Desk, rfq: Json) -> dict[str, Any] | None:
@@ -54,12 +59,13 @@ async def test_everything_is_still_there_after_a_restart(own: Stack) -> None:
     await own.start()
     async with desk_of(own, "trader@alpha") as desk:
         body = {"quoteId": rfq["bestQuoteId"], "version": rfq["version"]}
+        quotes = {q["quoteId"] for q in rfq["quotes"]} - {rfq["bestQuoteId"]}
         again = await desk.command("POST", "/rfqs", rfq_terms(lpIds=PROMPT), keys["ask"])
         assert (again.status_code, again.content) == (first.status_code, first.content)
         path = f"/rfqs/{rfq['rfqId']}/accept"
         once_more = await desk.command("POST", path, body, keys["accept"])
         assert (once_more.status_code, once_more.content) == (200, accepted.content)
-        other = await desk.command("POST", path, {**body, "quoteId": "x" * 30}, keys["accept"])
+        other = await desk.command("POST", path, {**body, "quoteId": quotes.pop()}, keys["accept"])
         assert (other.status_code, other.json()["code"]) == (422, "API-102")
         assert await recorded(desk, ended) == before
         assert (await desk.rfq(ended["rfqId"]))["tradeId"] == ended["tradeId"]
