@@ -40,21 +40,30 @@ class Call:
 
 
 class Load:
-    """`async with` runs it; `settle` afterwards asks again for what is unknown."""
+    """`async with` runs it; `settle` afterwards asks again for what is unknown. `only` narrows the
+    comparison to one requester where others deal too; without it all that is there must be ours.
+    """
 
-    def __init__(self, desk: Desk, workers: int = 3):
+    def __init__(self, desk: Desk, workers: int = 3, only: str = ""):
         self.desk = desk
+        self._filter: dict[str, str] = {"requester": only} if only else {}
+        self._before: set[str] = set()
         self.calls: list[Call] = []
         self._workers, self._tasks = workers, list[asyncio.Task[None]]()
         self._stopping = False
 
     async def __aenter__(self) -> Load:
+        self._before = {r["rfqId"] for r in await self._listed("/rfqs")}
         self._tasks = [asyncio.create_task(self._work()) for _ in range(self._workers)]
         return self
 
     async def __aexit__(self, *_error: object) -> None:
         self._stopping = True
         await asyncio.gather(*self._tasks)
+
+    async def _listed(self, path: str) -> list[Json]:
+        rows = await self.desk.every(path, **self._filter)
+        return [row for row in rows if row["rfqId"] not in self._before]
 
     def count(self, outcome: str) -> int:
         """Calls with this outcome."""
@@ -108,7 +117,7 @@ class Load:
 
         await until(known, 60, "every outcome is known")
 
-    async def violations(self) -> list[str]:
+    async def violations(self, patience_s: float = 60) -> list[str]:
         """Acknowledged and lost, done twice, or done although refused."""
         asked = [c.answer["rfqId"] for c in self.calls if c.path == "/rfqs" and c.outcome == OK]
         accepted = {
@@ -116,17 +125,17 @@ class Load:
         }
 
         async def caught_up() -> bool:
-            rfqs = await self.desk.every("/rfqs")
+            rfqs = await self._listed("/rfqs")
             done = {r["rfqId"] for r in rfqs if r["status"] == "TRADED"}
-            trades = {t["rfqId"] for t in await self.desk.every("/trades")}
+            trades = {t["rfqId"] for t in await self._listed("/trades")}
             return set(accepted) <= done & trades and set(asked) <= {r["rfqId"] for r in rfqs}
 
         wrong: list[str] = []
         try:
-            await until(caught_up, 60, "the blotters hold all that was acknowledged", 0.5)
+            await until(caught_up, patience_s, "the blotters hold all that was acknowledged", 0.5)
         except AssertionError as lost:
             wrong.append(str(lost))
-        rfqs, trades = await self.desk.every("/rfqs"), await self.desk.every("/trades")
+        rfqs, trades = await self._listed("/rfqs"), await self._listed("/trades")
         wrong += [f"twice in the blotter: {i}" for i, n in _twice(rfqs, "rfqId")]
         wrong += [f"traded twice: {i}" for i, n in _twice(trades, "rfqId")]
         wrong += [f"asked twice by one key: {i}" for i, n in Counter(asked).items() if n > 1]

@@ -57,9 +57,14 @@ async def stream_refuses(stack: Stack, token: str) -> str:
 
 
 async def test_forged_tokens_pass_no_door(stack: Stack) -> None:
-    forged = forger_of(stack).rows()
+    forger = forger_of(stack)
+    forged = forger.rows()
     assert len(forged) > 50
     passed: list[str] = []
+    # The keys are the true ones: the same token, not forged, is let in.
+    good = {"authorization": f"Bearer {forger.user()}"}
+    async with httpx.AsyncClient(base_url=f"{stack.url}/api/v1", headers=good) as http:
+        assert (await http.get("/trades")).status_code == 200
     async with httpx.AsyncClient(base_url=f"{stack.url}/api/v1", timeout=10) as http:
         for name, token in forged.items():
             headers = {"authorization": f"Bearer {token}".strip()}

@@ -56,6 +56,29 @@ async def test_each_process_is_killed_once(own: Stack) -> None:
         assert f"{name} is back" in said
 
 
+async def test_the_comparison_finds_what_is_planted(stack: Stack) -> None:
+    """What was told is falsified in each way that the comparison must find."""
+    async with desk_of(stack, "trader2@alpha") as desk:
+        async with Load(desk, only="trader2@alpha") as load:
+            await load.grows(8)
+        await load.settle()
+        assert await load.violations() == []
+        done = [c for c in load.calls if c.outcome == OK]
+        asked = next(c for c in done if c.path == "/rfqs")
+        accepted = next(c for c in done if c.path != "/rfqs")
+        for call, field, said in (
+            (asked, "rfqId", "acknowledged and lost"),
+            (accepted, "rfqId", "accept acknowledged, no trade"),
+            (accepted, "tradeId", "another trade than was told"),
+        ):
+            true = call.answer
+            call.answer = {**true, field: "planted"}
+            assert said in " ".join(await load.violations(patience_s=0.2))
+            call.answer = true
+        accepted.outcome = FAILED
+        assert "traded without an accept" in " ".join(await load.violations(patience_s=0.2))
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
 async def test_many_kills_under_load(own: Stack) -> None:
