@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -37,7 +38,7 @@ class Readiness:
 
     async def _is_serving(self, service: str) -> bool:
         try:
-            stub = health_pb2_grpc.HealthStub(self._directory.channel(service))
+            stub: Any = health_pb2_grpc.HealthStub(self._directory.channel(service))
             answer = await stub.Check(health_pb2.HealthCheckRequest(), timeout=self._timeout_s)
         except (grpc.aio.AioRpcError, KeyError):
             return False
