@@ -149,9 +149,17 @@ class Load:
             elif trade["tradeId"] != answer["tradeId"]:
                 wrong.append(f"another trade than was told: {rfq_id}")
         wrong += [f"traded without an accept: {i}" for i in by_rfq if i not in accepted]
-        wrong += [f"nobody asked for {i}" for i in listed if i not in asked]
+        # A denied RFQ is refused with its id, and is kept with its reason.
+        told = [c for c in self.calls if c.path == "/rfqs" and c.outcome == FAILED]
+        denied = {c.answer["rfqId"] for c in told if "rfqId" in c.answer}
+        wrong += [f"nobody asked for {i}" for i in listed if i not in {*asked, *denied}]
+        wrong += [f"refused, yet {listed[i]}" for i in denied & set(listed) if _lives(listed[i])]
         wrong += [f"answered 500: {c.path}" for c in self.calls if c.status == 500]
         return wrong
+
+
+def _lives(rfq: Json) -> bool:
+    return rfq["status"] != "DENIED"
 
 
 def _twice(items: list[Json], field_name: str) -> list[tuple[str, int]]:

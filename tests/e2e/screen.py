@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from decimal import Decimal
@@ -37,7 +38,9 @@ class Screen:
         url = message.location.get("url", "")
         # Before sign-in the page asks who it is and is told 401: the browser logs that.
         is_asking = "401" in message.text and url.endswith(("/api/v1/me", "/api/v1/instruments"))
-        if message.type == "error" and not is_asking:
+        # A refused accept is business: the browser logs the 409, the screen says it in words.
+        is_refusal = "409" in message.text and url.endswith("/accept")
+        if message.type == "error" and not is_asking and not is_refusal:
             self.errors.append(f"{message.text} ({url})")
 
     def at(self, test_id: str) -> Locator:
@@ -110,6 +113,33 @@ class Screen:
         return await self.page.locator("[data-testid^='quote-card:']").evaluate_all(
             "cards => cards.map(c => ({lp: c.dataset.testid.split(':')[1], ...c.dataset}))"
         )
+
+    async def accept_from(self, lp_id: str) -> None:
+        """Accepts this dealer's quote, with a reason where it is not the best; again where the
+        dealer replaced it just then.
+        """
+        for _ in range(4):
+            await self._accept_once(lp_id)
+            said = self.at("outcome")
+            await expect(said).not_to_have_attribute("data-outcome", "sending")
+            if not await said.filter(has_text=re.compile("RFQ-20[348]")).count():
+                return
+
+    async def _accept_once(self, lp_id: str) -> None:
+        card, dialog = self.at(f"quote-card:{lp_id}"), self.at("reason-dialog")
+        await expect(card).to_have_attribute("data-status", "quoted", timeout=PATIENCE_MS)
+        await card.click()
+        await expect(card).to_have_attribute("aria-pressed", "true")
+        await self.at("accept").click()
+
+        async def is_taken() -> bool:
+            said = await self.value("outcome", "data-outcome")
+            return await dialog.count() > 0 or said in ("sending", "working", "done", "rejected")
+
+        await until(is_taken, 5, "the accept is sent, or a reason is asked for")
+        if await dialog.count():
+            await self.at("reason-select").select_option("Relationship")
+            await self.at("reason-accept").click()
 
     async def status(self) -> str:
         """The status of the RFQ in the ticket."""

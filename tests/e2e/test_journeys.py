@@ -71,19 +71,12 @@ async def test_an_rfq_left_alone_expires_on_screen(screen: Screen) -> None:
 async def test_last_look_reject_then_another_quote(screen: Screen) -> None:
     rfq = await screen.send_rfq(only=("HALDEN", "NORTHGATE"), seconds=60)
     await screen.quotes(2)
-    await screen.at("quote-card:HALDEN").click()
-    await screen.at("accept").click()
-    dialog = screen.at("reason-dialog")
-    if await dialog.count():
-        await screen.at("reason-select").select_option("Relationship")
-        await screen.at("reason-accept").click()
+    await screen.accept_from("HALDEN")
     await expect(screen.at("quote-card:HALDEN")).to_have_attribute("data-status", "rejected")
     await expect(screen.at("outcome")).to_contain_text("RFQ-207")
     await screen.picture("journey-last-look")
     await screen.becomes("QUOTING")
-    await screen.page.mouse.move(5, 5)
-    await expect(screen.at("accept")).to_be_enabled()
-    await screen.at("accept").click()
+    await screen.accept_from("NORTHGATE")
     await screen.becomes("TRADED")
     await expect(screen.rows("trade-blotter", rfq.replace("R-", "T-"))).to_have_count(1)
 
