@@ -22,6 +22,9 @@ from orion.wire.stubs.reference_pb2_grpc import ReferenceServiceStub
 from orion.wire.stubs.workspace_pb2_grpc import WorkspaceServiceServicer
 
 GROUPS = ("FX G10", "FX crosses", "Rates", "Credit", "Equities")
+CORE = "Desk core"  # the first list: a little of everything, as a desk starts its day
+CORE_OF_GROUP = {"FX G10": 8, "FX crosses": 3, "Rates": 4, "Credit": 3, "Equities": 2}
+CORE_PINNED = ("EURUSD", "USDJPY", "UST10Y")
 MAX_NAME = 60
 MAX_ID = 32
 LAST = 2**32 - 1
@@ -140,17 +143,20 @@ class WorkspaceRpc(WorkspaceServiceServicer):
             by_group.setdefault(one.group, []).append(one.instrument_id)
         slot = slot_of(owner.tenant, owner.subject)
         names = [g for g in GROUPS if g in by_group] + sorted(set(by_group) - set(GROUPS))
+        core = [i for name in names for i in by_group[name][: CORE_OF_GROUP.get(name, 0)]]
+        lists = [(CORE, core, [i for i in CORE_PINNED if i in core])] if core else []
+        lists += [(name, by_group[name], []) for name in names]
         limit = self._config.max_instruments
         return [
             Watchlist(
                 derived(slot, "house list", owner.tenant, owner.subject, name),
                 name,
-                by_group[name][:limit],
-                [],
+                instruments[:limit],
+                pinned,
                 position,
                 1,
             )
-            for position, name in enumerate(names)
+            for position, (name, instruments, pinned) in enumerate(lists)
         ]
 
 
