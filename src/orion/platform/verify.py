@@ -85,8 +85,10 @@ class Verifier:
                 self.offsets, self.sequences, self.events, *self._per_service(), self.consumers,
                 self.letters,
             ]  # fmt: skip
-            for step in steps:
-                report.checks.append(await step(sql))
+            # One snapshot for all: otherwise what is written meanwhile looks like a violation.
+            async with sql.transaction(isolation="repeatable_read", readonly=True):
+                for step in steps:
+                    report.checks.append(await step(sql))
         finally:
             await sql.close()
         report.checks.append(await self.read_models())
