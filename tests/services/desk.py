@@ -135,6 +135,7 @@ async def opened(machine: Machine, tmp: Path, names: tuple[str, ...]) -> AsyncIt
         await rpc.set_ready(True)
         tasks = [asyncio.create_task(t()) for m in desk.modules.values() for t in m.tasks]
         try:
+            await until(lambda: _is_ready(desk), 60)
             yield desk
         finally:
             for task in tasks:
@@ -142,6 +143,10 @@ async def opened(machine: Machine, tmp: Path, names: tuple[str, ...]) -> AsyncIt
             await asyncio.gather(*tasks, return_exceptions=True)
             await desk.directory.close()
             await rpc.stop(0)
+
+
+async def _is_ready(desk: Desk) -> bool:
+    return all(module.ready() is None for module in desk.modules.values())
 
 
 def _build(name: str, ports: Ports, directory: Directory) -> Module:

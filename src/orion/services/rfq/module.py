@@ -56,5 +56,5 @@ def build(ports: Ports, config: Config) -> Module:
         name="rfq",
         rpc=[(rfq_pb2_grpc.add_RFQServiceServicer_to_server, servicer)],
         tasks=[owner.run, world.run, projector.run, lambda: copies.watch_others(hub), tidy],
-        ready=lambda: owner.ready() or (None if world.is_known else "reference data is not known"),
+        ready=lambda: owner.ready() or world.missing(),
     )

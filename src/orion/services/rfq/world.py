@@ -32,6 +32,7 @@ from orion.wire.stubs import (
 )
 
 PAUSE_S = 0.2
+OPENING_US = 5 * SECOND  # an instrument that has no price by then starts stale
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,14 +139,22 @@ class World:
         self._directory = directory
         self._reference = reference_pb2_grpc.ReferenceServiceStub(directory.channel("reference"))
         self._gateway = lp_pb2_grpc.LPGatewayServiceStub(directory.channel("lp_gateway"))
+        self._born = clock.now()
         self._presence: dict[str, Presence] = {}
         self._asked: dict[str, deque[int]] = {}
         self._changed = asyncio.Event()
 
-    @property
-    def is_known(self) -> bool:
-        """True when reference data has been read."""
-        return bool(self.instruments)
+    def missing(self) -> str | None:
+        """What a first RFQ would miss, or None. A feed that stays silent does not keep the service
+        from starting: after a while its instruments are simply stale."""
+        if not self.instruments:
+            return "reference data is not known"
+        if not self.prices.known.is_set():
+            return "prices are not known"
+        if self._clock.now() - self._born > OPENING_US:
+            return None
+        unpriced = sum(self.prices.mid(i) is None for i in self.instruments)
+        return f"{unpriced} instruments wait for a first price" if unpriced else None
 
     def candidates(self, instrument_id: str, tenant: str) -> tuple[Candidate, ...]:
         """Every dealer, with what speaks against asking it now. Asking counts towards its
