@@ -8,7 +8,7 @@ import signal
 import sys
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import asyncpg
@@ -106,14 +106,12 @@ async def test_kill_9_of_the_owner_under_load_loses_and_doubles_nothing(pg: Plac
     dsn = writer_dsn(pg)
     acknowledged: dict[str, str] = {}
     asked: dict[str, str] = {}
-    async with a_copy(dsn, "standby") as other, a_copy(dsn, "first") as first:
-        # Whoever is up first owns; the other stands by.
-        async with asyncio.timeout(30):
-            while {first.owns, other.owns} != {0, 8}:
-                first.tell("owns")
-                other.tell("owns")
-                await asyncio.sleep(0.05)
-        owner, standby = (first, other) if first.owns == 8 else (other, first)
+    async with AsyncExitStack() as stack:
+        # One after the other: two that come up together share the partitions between them.
+        owner = await stack.enter_async_context(a_copy(dsn, "first"))
+        await owner.until_owns(8)
+        standby = await stack.enter_async_context(a_copy(dsn, "standby"))
+        await standby.until_owns(0)
         for i in range(3_000):
             asked[f"k{i}"] = NAMES[i % 30]
             owner.tell(f"add {NAMES[i % 30]} k{i}")
