@@ -60,7 +60,7 @@ class PlatformConfig:
     replay: str = option("", "A recorded file to replay instead of simulating its instruments")
     speed: str = option("1", "Replay speed: 0.2, 1, 5 … or max")
     once: bool = option(False, "Replay the file once instead of looping")
-    processes: str = option("default", "Grouping: default, a number 1-5, or per-service")
+    processes: str = option("default", "Grouping: default, a number 1-4, or per-service")
     log_level: str = option(
         "info", "Least level that is logged", choices=("debug", "info", "warning", "error")
     )

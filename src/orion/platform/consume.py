@@ -36,14 +36,14 @@ from orion.platform.store.port import (
 Handle = Callable[[Sequence[Record], Sql], Awaitable[None]]
 INVALID = (InvalidMessage, msgspec.MsgspecError, Refused, UnicodeError)
 
-_APPLIED = telemetry.counter("orion_consumed_total", "Records applied", ("group", "topic"))
+_APPLIED = telemetry.counter("consumed_total", "Records applied", ("group", "topic"))
 _DEAD = telemetry.counter(
-    "orion_dead_letters_total", "Records that became dead letters", ("group",)
+    "dead_letters_total", "Records that became dead letters", ("group",)
 )
-_OPEN = telemetry.gauge("orion_dead_letters_open", "Dead letters that wait", ("group",))
-_LAG = telemetry.gauge("orion_consumer_lag", "Records not yet applied", ("group", "topic"))
+_OPEN = telemetry.gauge("dead_letters_open", "Dead letters that wait", ("group",))
+_LAG = telemetry.gauge("consumer_lag", "Records not yet applied", ("group", "topic"))
 _STOPPED = telemetry.gauge(
-    "orion_consumer_stopped", "1: stopped at its limit of dead letters", ("group",)
+    "consumer_stopped", "1: stopped at its limit of dead letters", ("group",)
 )
 
 

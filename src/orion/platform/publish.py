@@ -33,7 +33,7 @@ from orion.platform.store.port import (
 from orion.platform.transact_words import Fact
 
 KEEP_EVERY_S = 1.0
-_PUBLISHED = telemetry.counter("orion_published_total", "Events published", ("topic",))
+_PUBLISHED = telemetry.counter("published_total", "Events published", ("topic",))
 
 
 @dataclass(frozen=True)

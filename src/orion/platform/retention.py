@@ -20,9 +20,9 @@ from orion.platform.bus.topics import Topic, catalogue
 from orion.platform.clock import Clock
 
 EVERY_S = 600.0
-_SIZE = telemetry.gauge("orion_log_bytes", "Size of the log on disk", ("tree",))
+_SIZE = telemetry.gauge("log_bytes", "Size of the log on disk", ("tree",))
 _HELD = telemetry.gauge(
-    "orion_log_held_partitions", "Partitions kept because a consumer is behind", ("tree",)
+    "log_held_partitions", "Partitions kept because a consumer is behind", ("tree",)
 )
 
 

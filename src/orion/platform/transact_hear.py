@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from orion.platform.transact_owner import Owner
 
 LOOK_FOR_REPLAYS_S = 1.0
-_HEARD = telemetry.counter("orion_followed_total", "Records heard by owners", ("service", "topic"))
+_HEARD = telemetry.counter("followed_total", "Records heard by owners", ("service", "topic"))
 
 
 class Hearing:

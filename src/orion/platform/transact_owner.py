@@ -26,9 +26,9 @@ from orion.platform.transact_words import Aggregate, Commit, Follow, Key
 from orion.platform.transact_write import Writing
 
 S = TypeVar("S")
-_COMMANDS = telemetry.counter("orion_commands_total", "Commands by outcome", ("service", "outcome"))
+_COMMANDS = telemetry.counter("commands_total", "Commands by outcome", ("service", "outcome"))
 _LATENCY = telemetry.histogram(
-    "orion_command_seconds", "From submit to the durable answer", ("service",)
+    "command_seconds", "From submit to the durable answer", ("service",)
 )
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 TRIES = 8  # of one batch; then its commands go one by one
 _BATCH = telemetry.histogram(
-    "orion_batch_commands",
+    "batch_commands",
     "Commands in one write",
     ("service",),
     (1, 2, 4, 8, 16, 32, 64, 128, 200),
