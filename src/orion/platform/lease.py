@@ -74,7 +74,8 @@ class Tenure:
         finally:
             renewing.cancel()
             with suppress(Exception, asyncio.CancelledError):
-                await asyncio.wait_for(self.leave(), 3)
+                async with asyncio.timeout(3):
+                    await self.leave()
 
     async def _repeat(self, step: Callable[[], Awaitable[None]]) -> None:
         # Two rhythms: taking a partition loads it, which must not keep the other leases from being

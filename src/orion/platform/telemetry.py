@@ -145,7 +145,8 @@ async def serve_metrics(path: Path) -> asyncio.Server:
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(Exception):
-            await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 2)
+            async with asyncio.timeout(2):
+                await reader.readuntil(b"\r\n\r\n")
             body = exposition()
             kind = "Content-Type: text/plain; version=0.0.4"
             head = f"HTTP/1.0 200 OK\r\n{kind}\r\nContent-Length: {len(body)}\r\n\r\n"

@@ -149,7 +149,8 @@ class _Exchange:
             return await self._receive()
         try:
             left = max(0.0, self._deadline - time.monotonic())
-            message = await asyncio.wait_for(self._receive(), left)
+            async with asyncio.timeout(left):
+                message = await self._receive()
         except TimeoutError:
             raise Coded("API-113") from None
         if message["type"] == "http.disconnect":

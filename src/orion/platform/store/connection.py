@@ -155,7 +155,8 @@ class Pool:
         """Closes all connections; bounded."""
         if self._pool is not None:
             try:
-                await asyncio.wait_for(self._pool.close(), 2)
+                async with asyncio.timeout(2):
+                    await self._pool.close()
             except TimeoutError:
                 self._pool.terminate()
             self._pool = None
