@@ -15,8 +15,8 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -239,6 +239,16 @@ class Stack:
         pid = self.pids()[name]
         os.kill(pid, signal.SIGKILL)
         return pid
+
+    @contextmanager
+    def without_help(self) -> Iterator[None]:
+        """The supervisor stands still: what dies stays dead, and the port answers nobody."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
 
     async def is_back(self, name: str, old: int, within_s: float = 30.0) -> None:
         """Waits until another process has taken the place of `old` and all is ready."""

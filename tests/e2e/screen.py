@@ -22,6 +22,7 @@ FLAGS = [
 SMALL = ViewportSize(width=1440, height=900)
 LARGE = ViewportSize(width=1920, height=1080)
 PATIENCE_MS = 20_000
+RESTART_MS = 60_000
 
 
 class Screen:
@@ -67,7 +68,7 @@ class Screen:
     async def is_live(self) -> Screen:
         """Connected, with what the stream holds on screen."""
         await expect(self.at("connection")).to_have_attribute(
-            "data-state", "live", timeout=PATIENCE_MS
+            "data-state", "live", timeout=RESTART_MS
         )
         return self
 

@@ -202,7 +202,8 @@ async def test_sign_out_ends_in_a_page_that_leads_back(browser: Browser, stack: 
         await (await screen.sign_in("analyst@beta")).is_live()
         await screen.at("user-menu").click()
         await screen.at("sign-out").click()
-        await expect(screen.page.get_by_text("signed out", exact=False).first).to_be_visible()
+        await expect(screen.page.locator("#user")).to_be_visible()
+        await expect(screen.page.get_by_text("You are signed out.")).to_be_visible()
         assert (await screen.axe()) == []
         await screen.picture("signed-out")
         answer = await screen.page.request.get(f"{stack.url}/api/v1/me")

@@ -94,10 +94,14 @@ async def test_the_screen_comes_back_by_itself(own: Stack, browser: Browser) -> 
         loads: list[str] = []
         screen.page.on("framenavigated", lambda frame: loads.append(frame.url))
         rfq = await _deal(screen)
-        old = own.kill9("edge")
-        await expect(screen.at("connection-banner")).to_be_visible()
-        await expect(screen.at("accept")).to_be_disabled()
-        await screen.picture("journey-connection-lost")
+        await screen.at("ticket-new").click()
+        await screen.at("ticket-size").fill("1m")
+        await expect(screen.at("ticket-send")).to_be_enabled()
+        with own.without_help():
+            old = own.kill9("edge")
+            await expect(screen.at("connection-banner")).to_be_visible()
+            await expect(screen.at("ticket-send")).to_be_disabled()
+            await screen.picture("journey-connection-lost")
         await screen.is_live()
         await expect(screen.at("connection-banner")).to_have_count(0)
         await own.is_back("edge", old)
