@@ -235,6 +235,29 @@ async def test_garbage_on_the_port_is_turned_away(stack: Stack, name: str) -> No
     assert await stack.is_ready()
 
 
+async def test_the_stream_is_not_opened_on_a_kept_connection(stack: Stack) -> None:
+    """A connection belongs to whom its first request was for: the second is sent away, and the
+    connection ends so that nothing asks on it again.
+    """
+    reader, writer = await asyncio.open_connection("127.0.0.1", stack.port)
+    try:
+        host = f"Host: localhost:{stack.port}\r\n"
+        writer.write(f"GET /healthz HTTP/1.1\r\n{host}\r\n".encode())
+        first = await asyncio.wait_for(reader.readuntil(b"}"), 15)
+        assert first.startswith(b"HTTP/1.1 200"), first[:200]
+        writer.write(
+            f"GET /api/v1/stream HTTP/1.1\r\n{host}Connection: Upgrade\r\nUpgrade: websocket\r\n"
+            "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+            "\r\n".encode()
+        )
+        head, _, body = (await asyncio.wait_for(reader.read(), 15)).partition(b"\r\n\r\n")
+    finally:
+        writer.close()
+    assert head.startswith(b"HTTP/1.1 421 "), head[:200]
+    assert b"\r\nconnection: close" in head.lower()
+    assert json.loads(body)["code"] == "API-115"
+
+
 FRAMES: dict[str, tuple[Any, int]] = {
     "not JSON": ("{", 4400),
     "a list": ("[]", 4400),

@@ -160,5 +160,10 @@ async def test_same_key_gives_the_same_answer(desks: Desks) -> None:
     final = await desk.accept(rfq, quote, key)
     assert final.status_code == 200
     assert {a.content for a in answers if a.status_code == 200} == {final.content}
+    # A key that was used is known before anything else is looked at.
+    other = await desk.accept(rfq, "no-such-quote", key)
+    assert (other.status_code, other.json()["code"]) == (422, "API-102")
+    unknown = await desk.accept(rfq, "no-such-quote")
+    assert (unknown.status_code, unknown.json()["code"]) in ((409, "RFQ-205"), (422, "RFQ-206"))
     missing = await desk.http.post("/rfqs", json=terms)
     assert (missing.status_code, missing.json()["code"]) == (400, "API-101")

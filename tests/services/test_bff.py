@@ -490,6 +490,7 @@ async def test_methods_and_paths_that_are_not_there(trader: httpx.AsyncClient):
         ("PATCH", "/api/v1/me", 405, "API-107"),
         ("POST", "/api/v1/me", 405, "API-107"),
         ("GET", "/api/v1/nothing", 404, "API-104"),
+        ("GET", "/api/v1/stream", 421, "API-115"),
         ("GET", "/api", 404, "API-104"),
         ("GET", "/api/v2/me", 404, "API-104"),
         ("GET", "/api/v1/rfqs/a/b/c", 404, "API-104"),

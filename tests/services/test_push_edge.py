@@ -355,6 +355,17 @@ async def test_cookie_from_any_other_page(world: World, origin: str | None) -> N
     assert world.up.resolved == before
 
 
+@pytest.mark.parametrize("origin", ["http://evil.example", "null"])
+async def test_a_token_from_any_other_page(world: World, origin: str) -> None:
+    with pytest.raises(websockets.InvalidStatus) as refused:
+        await world.connect(world.token(), headers={"Origin": origin})
+    assert refused.value.response.status_code == 403
+    assert json.loads(refused.value.response.body)["code"] == "AUTH-104"
+    async with world.connect(world.token(), headers={"Origin": ORIGIN}) as ws:
+        await say(ws, op="ping", id="x")
+        assert (await hear(ws, "pong"))["id"] == "x"
+
+
 async def test_a_cookie_of_nobody(world: World) -> None:
     async with world.connect(headers={"Cookie": f"{COOKIE}=bad", "Origin": ORIGIN}) as ws:
         assert (await closed_with(ws))[0] == 4401

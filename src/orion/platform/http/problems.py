@@ -116,6 +116,6 @@ def answer(error: Coded, request_id: str, correlation_id: str = "") -> Answer:
         headers.append(("retry-after", str(max(1, math.ceil(error.retry_after_s or 1)))))
     if kind.status == 401:
         headers.append(("www-authenticate", 'Bearer realm="orion"'))
-    if kind.status in (408, 413, 431):
+    if kind.status in (408, 413, 421, 431):
         headers.append(("connection", "close"))
     return Answer(kind.status, msgspec.json.encode(document), headers)

@@ -29,6 +29,7 @@ from orion.services.bff_workstation.readiness import Readiness
 from orion.services.bff_workstation.routes import desk, market, rfqs, system, trades
 
 API = "/api/v1"
+STREAM = f"{API}/stream"
 _API_PATHS = ("/healthz", "/readyz", "/metrics")
 
 
@@ -99,6 +100,10 @@ class Site:
             await self._api(scope, receive, send)
             return
         path: str = scope["path"]
+        if path == STREAM:
+            # The acceptor chose by the first request of this connection; a later one for the stream
+            # cannot move to the edge, so the client is told to come again (RFC 9110, 15.5.20).
+            raise Coded("API-115")
         if path in _API_PATHS or path.split("/", 2)[1:2] in (["api"], ["auth"], ["oidc"]):
             if scope["method"] == "OPTIONS":
                 await self._methods(path, send)

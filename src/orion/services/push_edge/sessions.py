@@ -41,9 +41,12 @@ class Session:
 
 
 def credential_of(headers: Any, cookie_name: str, allowed_origins: frozenset[str]) -> Credential:
-    """What a handshake's headers say. Raises AUTH-104 for a cookie that another site's page sent
-    along.
+    """What a handshake's headers say. Raises AUTH-104 for any handshake that another site's page
+    made, and for a cookie that came without a page: only programs with a token need no Origin.
     """
+    origins = headers.getall("Origin", [])
+    if any(origin not in allowed_origins for origin in origins):
+        raise Coded("AUTH-104")
     authorization = headers.getall("Authorization", [])
     if len(authorization) > 1:
         raise Coded("API-100", "Authorization is given more than once")
@@ -58,8 +61,7 @@ def credential_of(headers: Any, cookie_name: str, allowed_origins: frozenset[str
     ]
     if not values:
         return Credential()
-    origins = headers.getall("Origin", [])
-    if len(origins) != 1 or origins[0] not in allowed_origins or len(values) > 1:
+    if len(origins) != 1 or len(values) > 1:
         raise Coded("AUTH-104")
     return Credential(cookie=values[0])
 

@@ -148,8 +148,6 @@ def accept(
 ) -> tuple[Order, Key]:
     """The accept as a command, and its key."""
     key = key_of(caller, request.idempotency, request, f"accept {request.rfq_id}")
-    if not ids.is_id(request.quote_id):
-        raise Coded("RFQ-206")
     command = c.AcceptQuote(
         at=0,
         command_id=key.key,
