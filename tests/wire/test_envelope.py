@@ -14,7 +14,15 @@ import pytest
 from orion.core import ids, rfq, trade
 from orion.core.ticks import Tick
 from orion.wire import registry
-from orion.wire.envelope import InvalidEvent, decode, decode_envelope, encode, iso_ms, payload_json
+from orion.wire.envelope import (
+    Envelope,
+    InvalidEvent,
+    decode,
+    decode_envelope,
+    encode,
+    iso_ms,
+    payload_json,
+)
 from tests.core.rfq_world import RFQ_ID, T0, accept, create, play, quote
 from tests.core.test_rfq_rows import LOOK, answer
 from tests.wire.samples import sample
@@ -27,7 +35,22 @@ def seal(event, **more):
         "tenant": "alpha", "entity_id": "e-1", "sequence": 3, "at": T0 + 789_999,
         "producer": "rfq", "correlation_id": "corr", "causation_id": "cmd", **more,
     }
-    return encode(event, **about)
+    # A copy: the bytes that were just made are known without being read.
+    return bytes(bytearray(encode(event, **about)))
+
+
+@pytest.mark.parametrize("kind", registry.BY_CLASS.values(), ids=lambda k: k.event_type)
+def test_what_was_just_written_is_known_as_if_it_had_been_read(kind):
+    event = sample(kind.core, full=True)
+    body = encode(
+        event, tenant="alpha", entity_id="e-1", sequence=3, at=T0, producer="rfq",
+        correlation_id="corr", causation_id="cmd",
+    )
+    made, read = decode(body), decode(bytes(bytearray(body)))
+    assert made[1] == read[1] == event
+    fields = Envelope.__struct_fields__
+    assert [getattr(made[0], f) for f in fields] == [getattr(read[0], f) for f in fields]
+    assert decode_envelope(body).entity == read[0].entity
 
 
 @pytest.mark.parametrize("full", [True, False], ids=["full", "bare"])

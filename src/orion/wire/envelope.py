@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from orion.core.ids import event_id
+from orion.core.ticks import Tick
 from orion.wire.payloads import instant, whole_second
 from orion.wire.registry import BY_CLASS, BY_TYPE, Kind, upcast
 
@@ -62,6 +63,31 @@ class InvalidEvent(Exception):
         super().__init__(reason)
 
 
+class _Lately:
+    """Events that this process wrote or read a moment ago, by the identity of their bytes.
+
+    All readers in a process are handed the same bytes object, so each event is read at most once
+    in it, and not at all where it was made. Ticks stay out: they are many, and read by few.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[int, tuple[bytes, Envelope, Any]] = {}
+
+    def find(self, body: bytes) -> tuple[bytes, Envelope, Any] | None:
+        """What these bytes say, if it is known."""
+        return self._kept.get(id(body))
+
+    def keep(self, body: bytes, envelope: Envelope, event: Any) -> None:
+        """Keeps them; the bytes too, so that their identity cannot pass to others."""
+        if type(event) is Tick or type(body) is not bytes:
+            return
+        if len(self._kept) >= MAX_LATELY:
+            del self._kept[next(iter(self._kept))]
+        self._kept[id(body)] = (body, envelope, event)
+
+
+MAX_LATELY = 4_096
+_LATELY = _Lately()
 _ENCODER = msgspec.json.Encoder()
 _DECODER = msgspec.json.Decoder(_Opened)
 _ENVELOPE = msgspec.json.Decoder(Envelope)
@@ -90,20 +116,30 @@ def encode(
         kind.event_type, kind.version, iso_ms(at), producer, tenant,
         correlation_id, causation_id, entity, kind.shape.to_wire(event),
     )
-    return _ENCODER.encode(sealed)
+    body = _ENCODER.encode(sealed)
+    _LATELY.keep(body, sealed, event)
+    return body
 
 
 def decode(body: bytes) -> tuple[Envelope, Any]:
     """The envelope and the core event. Raises InvalidEvent with diagnostics:
     not JSON, not an envelope, unknown type or version, bad payload.
     """
+    known = _LATELY.find(body)
+    if known is not None:
+        return known[1], known[2]
     opened = _open(body)
     kind = _kind_of(opened)
-    return opened, _payload(kind, opened)
+    event = _payload(kind, opened)
+    _LATELY.keep(body, opened, event)
+    return opened, event
 
 
 def decode_envelope(body: bytes) -> Envelope:
     """The envelope alone: for readers that need no payload. Raises InvalidEvent."""
+    known = _LATELY.find(body)
+    if known is not None:
+        return known[1]
     try:
         return _ENVELOPE.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as problem:

@@ -15,10 +15,11 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
 from functools import cache, lru_cache
-from operator import attrgetter
 from typing import Annotated, Any, Optional, Union
 
 import msgspec
+
+from orion.core.rfq.words import Terms
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICRO = timedelta(microseconds=1)
@@ -61,30 +62,17 @@ Convert = Callable[[Any], Any]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Shape:
-    """How one dataclass travels. `struct` is its type on the wire."""
+    """How one dataclass travels. `struct` is its type on the wire.
+
+    `to_wire` gives the struct of a core value; `to_core` the core value of a decoded struct, and
+    raises ValueError for a number that is none. Both are written out field by field when the shape
+    is made: they run for every event.
+    """
 
     core: type
     struct: type[msgspec.Struct]
-    read_core: Convert              # the core value's fields, in the struct's order
-    read_struct: Convert            # the struct's fields, in the dataclass's order
-    out: tuple[tuple[int, Convert], ...]
-    back: tuple[tuple[int, Convert], ...]
-
-    def to_wire(self, value: Any) -> msgspec.Struct:
-        """The struct of a core value."""
-        fields = list(self.read_core(value))
-        for index, convert in self.out:
-            if fields[index] is not None:
-                fields[index] = convert(fields[index])
-        return self.struct(*fields)
-
-    def to_core(self, struct: Any) -> Any:
-        """The core value of a decoded struct. Raises ValueError for a number that is none."""
-        fields = list(self.read_struct(struct))
-        for index, convert in self.back:
-            if fields[index] is not None:
-                fields[index] = convert(fields[index])
-        return self.core(*fields)
+    to_wire: Convert
+    to_core: Convert
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -94,6 +82,7 @@ class _Member:
     to_wire: Convert | None
     to_core: Convert | None
     default: Any                    # msgspec.NODEFAULT: required
+    nullable: bool
 
 
 @cache
@@ -112,36 +101,48 @@ def shape_of(core: type) -> Shape:
         rename="camel", frozen=True, gc=False, module=core.__module__,
     )
     return Shape(
-        core, struct, _reader(ordered), _reader(members),
-        tuple((i, m.to_wire) for i, m in enumerate(ordered) if m.to_wire),
-        tuple((i, m.to_core) for i, m in enumerate(members) if m.to_core),
+        core, struct,
+        _written_out(struct, ordered, lambda m: m.to_wire),
+        _written_out(core, members, lambda m: m.to_core),
     )
 
 
-def _reader(members: list[_Member]) -> Convert:
-    names = [m.name for m in members]
-    if len(names) == 1:
-        get = attrgetter(names[0])
-        return lambda value: (get(value),)
-    return attrgetter(*names)
+def _written_out(
+    target: type, members: list[_Member], convert: Callable[[_Member], Convert | None]
+) -> Convert:
+    """A function that makes `target` from the same-named fields of its argument, in this order."""
+    names: dict[str, Any] = {"target": target}
+    fields: list[str] = []
+    for index, member in enumerate(members):
+        change = convert(member)
+        if change is None:
+            fields.append(f"value.{member.name}")
+            continue
+        names[f"c{index}"] = change
+        if member.nullable:
+            fields.append(f"None if value.{member.name} is None else c{index}(value.{member.name})")
+        else:
+            fields.append(f"c{index}(value.{member.name})")
+    exec(f"def made(value): return target({', '.join(fields)})", names)
+    return names["made"]
 
 
 def _member(field: dataclasses.Field[Any], hint: Any) -> _Member:
     if str(field.type) in _INSTANT:
-        nullable = str(field.type) != "Instant"
-        kind: Any = Optional[_MOMENT] if nullable else _MOMENT  # noqa: UP045
+        kind: Any = _MOMENT if str(field.type) == "Instant" else Optional[_MOMENT]  # noqa: UP045
         to_wire: Convert | None = iso_micros
         to_core: Convert | None = instant
     else:
         kind, to_wire, to_core = _kind(hint)
+    nullable = type(None) in typing.get_args(kind)
     default: Any = msgspec.NODEFAULT
     if field.default is not dataclasses.MISSING:
         default = field.default
         if default is not None and to_wire is not None:
             default = to_wire(default)
-    elif type(None) in typing.get_args(kind):
+    elif nullable:
         default = None      # absent and null say the same
-    return _Member(field.name, kind, to_wire, to_core, default)
+    return _Member(field.name, kind, to_wire, to_core, default, nullable)
 
 
 def _travels_as_it_is(core: type) -> bool:
@@ -153,6 +154,30 @@ def _travels_as_it_is(core: type) -> bool:
     )
 
 
+class _Once:
+    """Writes a value that many events carry only once: the bytes are kept and put in again.
+
+    The value itself is kept beside them, so that its identity cannot pass to another one.
+    """
+
+    def __init__(self, to_wire: Convert) -> None:
+        self._to_wire = to_wire
+        self._kept: dict[int, tuple[Any, msgspec.Raw]] = {}
+
+    def __call__(self, value: Any) -> msgspec.Raw:
+        kept = self._kept.get(id(value))
+        if kept is not None:
+            return kept[1]
+        raw = msgspec.Raw(_ENCODER.encode(self._to_wire(value)))
+        if len(self._kept) >= MAX_KEPT:
+            del self._kept[next(iter(self._kept))]
+        self._kept[id(value)] = (value, raw)
+        return raw
+
+
+MAX_KEPT = 4_096
+_ENCODER = msgspec.json.Encoder()
+_REPEATED = (Terms,)            # the same in every event of an RFQ that carries them
 _MOMENT = Annotated[datetime, msgspec.Meta(tz=True)]
 _AS_THEY_ARE = (str, int, bool, float, date)
 
@@ -176,7 +201,8 @@ def _kind(hint: Any) -> tuple[Any, Convert | None, Convert | None]:
         if _travels_as_it_is(hint):
             return hint, None, None
         shape = shape_of(hint)
-        return shape.struct, shape.to_wire, shape.to_core
+        to_wire = _Once(shape.to_wire) if hint in _REPEATED else shape.to_wire
+        return shape.struct, to_wire, shape.to_core
     raise TypeError(f"no form on the wire for {hint!r}")
 
 
