@@ -14,6 +14,7 @@ from orion.platform.errors import Unavailable
 
 AGAIN_S = 0.25  # between tries while the database is away
 BATCH = 500
+FEW = 4  # who waits for more partitions than these listens to whole topics
 
 
 class Following:
@@ -49,7 +50,10 @@ class Following:
             return False
         loop = asyncio.get_running_loop()
         end = loop.time() + timeout_s
-        event = self.ring.listen({topic for topic, _ in positions})
+        places: set[str | tuple[str, int]] = (
+            set(positions) if len(positions) <= FEW else {topic for topic, _ in positions}
+        )
+        event = self.ring.listen(places)
         try:
             while not self._is_beyond(positions):
                 left = end - loop.time()
@@ -61,7 +65,7 @@ class Following:
                         await event.wait()
             return True
         finally:
-            self.ring.forget(event)
+            self.ring.forget(event, places)
 
     def _is_beyond(self, positions: Mapping[tuple[str, int], int]) -> bool:
         known = self.ring.known
@@ -93,7 +97,7 @@ class Following:
                     yield ()
                 await event.wait()
         finally:
-            self.ring.forget(event)
+            self.ring.forget(event, topics)
 
     async def _start(self, topics: Sequence[str], since: int | None) -> dict[tuple[str, int], int]:
         while True:

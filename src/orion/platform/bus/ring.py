@@ -24,11 +24,13 @@ class Ring:
         self._size = size
         self._records: dict[tuple[str, int], list[Record]] = {}
         self._known: dict[tuple[str, int], int] = {}
-        self._waiting: dict[str, set[asyncio.Event]] = {}
+        # By topic, and by (topic, partition): whoever waits for one partition sleeps through what
+        # happens in the others.
+        self._waiting: dict[str | tuple[str, int], set[asyncio.Event]] = {}
 
     def hand_over(self, records: Sequence[Record]) -> None:
         """Takes committed records, in order per partition."""
-        topics = set()
+        grown: set[str | tuple[str, int]] = set()
         for record in records:
             head = (record.topic, record.part)
             kept = self._records.get(head)
@@ -38,14 +40,15 @@ class Ring:
             if len(kept) >= 2 * self._size:
                 del kept[: self._size]
             self._known[head] = record.offset + 1
-            topics.add(record.topic)
-        self._wake(topics)
+            grown.add(head)
+            grown.add(record.topic)
+        self._wake(grown)
 
     def hint(self, topic: str, part: int, end: int) -> None:
         """Another process says that the partition goes to `end`."""
         if self._known.get((topic, part), 0) < end:
             self._known[topic, part] = end
-            self._wake((topic,))
+            self._wake((topic, (topic, part)))
 
     def known(self, topic: str, part: int) -> int:
         """How far the partition goes, as far as is known here."""
@@ -64,25 +67,28 @@ class Ring:
         start = offset - first
         return kept[start : start + limit]
 
-    def listen(self, topics: Iterable[str]) -> asyncio.Event:
-        """An event that is set whenever one of these topics grows. Give it back with `forget`."""
+    def listen(self, places: Iterable[str | tuple[str, int]]) -> asyncio.Event:
+        """An event that is set whenever one of these topics or partitions grows. Give it back with
+        `forget`.
+        """
         event = asyncio.Event()
-        for topic in topics:
-            self._waiting.setdefault(topic, set()).add(event)
+        for place in places:
+            self._waiting.setdefault(place, set()).add(event)
         return event
 
-    def forget(self, event: asyncio.Event) -> None:
-        """The reader has gone."""
-        for events in self._waiting.values():
-            events.discard(event)
+    def forget(self, event: asyncio.Event, places: Iterable[str | tuple[str, int]]) -> None:
+        """The reader has gone from where it listened."""
+        for place in places:
+            if (events := self._waiting.get(place)) is not None:
+                events.discard(event)
 
     def wake_all(self) -> None:
         """Hints may have been lost (a connection broke): everybody looks for himself."""
         self._wake(tuple(self._waiting))
 
-    def _wake(self, topics: Iterable[str]) -> None:
-        for topic in topics:
-            for event in self._waiting.get(topic, ()):
+    def _wake(self, places: Iterable[str | tuple[str, int]]) -> None:
+        for place in places:
+            for event in self._waiting.get(place, ()):
                 event.set()
 
 
