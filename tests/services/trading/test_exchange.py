@@ -77,6 +77,42 @@ async def test_an_accepted_quote_becomes_a_trade_in_both_blotters(exchange: Exch
     assert listed_trade == trade, "the row says what the owner says"
 
 
+async def test_every_column_of_both_blotters_can_be_filtered(exchange: Exchange) -> None:
+    trader = exchange.person("columns")
+    done = await trader.trade_once(instrument_id="EURGBP", size="3000000")
+
+    async def listed() -> Any:
+        rows = (await trader.list(rfq_id=done.rfq_id, status=["TRADED"])).items
+        trades = (await trader.list_trades(rfq_id=done.rfq_id)).items
+        return (rows[0], trades[0]) if rows and trades else None
+
+    row, trade = await until(listed, "both blotters")
+    for column in (
+        "display_id", "rfq_id", "correlation_id", "instrument_id", "side", "size", "currency",
+        "settlement_date", "requester", "desk", "venue_id", "trade_id", "status",
+    ):  # fmt: skip
+        await _filters(trader.list, column, getattr(row.rfq, column), done.rfq_id)
+    for column in ("price", "lp_id"):
+        await _filters(trader.list, column, getattr(row, column), done.rfq_id)
+    for column in (
+        "display_id", "trade_id", "rfq_id", "quote_id", "correlation_id", "instrument_id", "side",
+        "quantity", "price", "notional", "currency", "buyer", "seller", "lp_id", "venue_id",
+        "settlement_date", "requester", "desk", "status",
+    ):  # fmt: skip
+        await _filters(trader.list_trades, column, getattr(trade, column), done.rfq_id)
+    assert (await trader.list(size="3000000.0", rfq_id=done.rfq_id)).items, "a number, not a text"
+    assert await code_of(trader.list(size="many")) == "API-100"
+
+
+async def _filters(ask: Any, column: str, value: Any, rfq_id: str) -> None:
+    """The column's own value finds the row, any other value does not."""
+    many = column in ("instrument_id", "status")
+    other = {"side": 3 - value} if column == "side" else {column: ["NONE"] if many else "7"}
+    found = (await ask(**{"rfq_id": rfq_id, column: [value] if many else value})).items
+    assert len(found) == 1, column
+    assert not (await ask(**{"rfq_id": rfq_id, **other})).items, column
+
+
 async def test_lists_page_without_gap_or_double_and_cursors_cannot_be_made(
     exchange: Exchange,
 ) -> None:

@@ -4,6 +4,7 @@ only.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -285,6 +286,15 @@ def trade(m: trade_pb2.TradeDetails) -> shapes.Trade:
         requester=m.requester,
         desk=m.desk,
         status=m.status,
+    )
+
+
+def listed(shape: Callable[..., T], row: Callable[[Any], Any], found: Any) -> T:
+    """A page of any list, as the service found it."""
+    return shape(
+        items=[row(one) for one in found.items],
+        next_cursor=found.next_cursor or None,
+        as_of=time_of(found.as_of_us),
     )
 
 

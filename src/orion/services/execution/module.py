@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from orion.platform.cursor import Cursors, cursor_key
+from orion.platform.listing import Lists
 from orion.platform.module import Module, Ports
 from orion.platform.projector import Projector
 from orion.platform.transact import Owner
-from orion.services.execution.aggregate import SOURCE, TradeAggregate, heard
+from orion.services.execution.aggregate import HEARD, SOURCE, TradeAggregate, heard
 from orion.services.execution.config import Config
 from orion.services.execution.projections import PROJECTIONS
 from orion.services.execution.rpc import Trades
@@ -26,15 +27,14 @@ def build(ports: Ports, config: Config) -> Module:
         partitions=PARTITIONS,
         address=ports.address,
     )
-    owner.follow(SOURCE, "execution", heard)
+    owner.follow(SOURCE, "execution", heard, HEARD)
     hub = Hub(ports.bus, ports.clock, config)
     projector = Projector(PROJECTIONS, ports.store, ports.bus, ports.clock)
     servicer = Trades(
         owner=owner,
         hub=hub,
         database=ports.database,
-        cursors=Cursors(cursor_key(ports.settings)),
-        as_of=projector.as_of,
+        lists=Lists(ports.database, Cursors(cursor_key(ports.settings)), projector.as_of),
     )
     return Module(
         name="execution",

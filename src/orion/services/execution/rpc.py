@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from orion.core import ids
 from orion.core.permissions import may_read, read_scope
 from orion.core.trade import Trade
 from orion.platform.caller import Caller
-from orion.platform.cursor import Cursors
 from orion.platform.errors import Coded, NotOwner
+from orion.platform.listing import Lists, visible
 from orion.platform.rpc import current_caller
 from orion.platform.store.port import Database
 from orion.platform.transact import Owner
@@ -20,7 +20,6 @@ from orion.wire.proto import trade_to_proto
 from orion.wire.stubs import trade_pb2, trade_pb2_grpc
 
 WATCHERS = frozenset({"push_edge", "notifications"})
-DEFAULT_PAGE, LARGEST_PAGE = 50, 200
 
 
 class Trades(trade_pb2_grpc.ExecutionServiceServicer):
@@ -32,11 +31,10 @@ class Trades(trade_pb2_grpc.ExecutionServiceServicer):
         owner: Owner[Trade],
         hub: Hub,
         database: Database,
-        cursors: Cursors,
-        as_of: Callable[[], Awaitable[int]],
+        lists: Lists,
     ):
         self._owner, self._hub, self._database = owner, hub, database
-        self._cursors, self._as_of = cursors, as_of
+        self._lists = lists
 
     async def GetTrade(
         self, request: trade_pb2.GetTradeRequest, context: Any
@@ -53,10 +51,10 @@ class Trades(trade_pb2_grpc.ExecutionServiceServicer):
             trade = await self._owner.state(caller.tenant, request.trade_id)
             found = trade_to_proto(trade) if trade is not None else None
         except NotOwner:
-            where = queries.visible(caller, scope)
+            where = visible(caller, scope.value)
             where.equal("trade_id", request.trade_id)
             async with self._database.read(caller.tenant) as sql:
-                rows = await queries.list_trades(sql, where, None, 1)
+                rows = await queries.BLOTTER.rows(sql, where, 1)
             found = queries.trade_of(rows[0]) if rows else None
         if found is None or not _may(caller)(found):
             raise Coded("API-104")
@@ -70,20 +68,8 @@ class Trades(trade_pb2_grpc.ExecutionServiceServicer):
         scope = None if caller.service else read_scope(caller.roles, "trade")
         if scope is None:
             raise Coded("AUTH-103")
-        limit = min(request.page.limit or DEFAULT_PAGE, LARGEST_PAGE)
-        mine = ("trades", caller.tenant, caller.subject)
-        after = None
-        if request.page.cursor:
-            at, trade_id = self._cursors.open(mine, request.page.cursor, (int, str))
-            after = (int(at), str(trade_id))
         where = queries.conditions(caller, scope, request.filter)
-        as_of = await self._as_of()
-        async with self._database.read(caller.tenant) as sql:
-            rows = await queries.list_trades(sql, where, after, limit)
-        cursor = ""
-        if len(rows) > limit:
-            rows = rows[:limit]
-            cursor = self._cursors.seal(mine, (rows[-1]["traded_at"], rows[-1]["trade_id"]))
+        rows, cursor, as_of = await self._lists.page(queries.BLOTTER, caller, where, request.page)
         items = [queries.trade_of(row) for row in rows]
         return trade_pb2.ListTradesResponse(items=items, next_cursor=cursor, as_of_us=as_of)
 

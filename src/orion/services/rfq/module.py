@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from orion.platform.cursor import Cursors, cursor_key
+from orion.platform.listing import Lists
 from orion.platform.module import Module, Ports
 from orion.platform.projector import Projector
 from orion.platform.transact import Owner
@@ -41,7 +42,7 @@ def build(ports: Ports, config: Config) -> Module:
         copies=copies,
         database=ports.database,
         clock=ports.clock,
-        cursors=Cursors(cursor_key(ports.settings)),
+        lists=Lists(ports.database, Cursors(cursor_key(ports.settings)), projector.as_of),
         config=config,
         as_of=projector.as_of,
         metadata=ports.directory.as_user,

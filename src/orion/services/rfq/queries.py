@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from orion.core.permissions import Scope
 from orion.platform.caller import Caller
+from orion.platform.listing import Listing, Where, visible
 from orion.platform.store.port import Sql
 from orion.services.rfq.statistics import BUCKETS
 from orion.wire.stubs import common_pb2, rfq_pb2
@@ -19,81 +19,31 @@ COLUMNS = """rfq_id, display_id, status, version, correlation_id, tenant, reques
 SIDES = {common_pb2.BUY: "BUY", common_pb2.SELL: "SELL"}
 
 
-class Where:
-    """Conditions with their parameters. Column names are ours; whatever a caller wrote is a
-    parameter."""
-
-    def __init__(self) -> None:
-        self.parts: list[str] = []
-        self.values: list[Any] = []
-
-    def add(self, condition: str, *values: Any) -> None:
-        """Adds a condition; `{}` stands for its parameters in order."""
-        marks = [f"${len(self.values) + n}" for n in range(1, len(values) + 1)]
-        self.parts.append(condition.format(*marks))
-        self.values.extend(values)
-
-    def equal(self, column: str, value: Any) -> None:
-        """column = value, unless there is no value."""
-        if value not in (None, ""):
-            self.add(f"{column} = {{}}", value)
-
-    def among(self, column: str, values: Sequence[Any]) -> None:
-        """column is one of the values, unless there are none."""
-        if values:
-            self.add(f"{column} = any ({{}})", list(values))
-
-    @property
-    def text(self) -> str:
-        """All conditions together."""
-        return " and ".join(self.parts) or "true"
-
-
-def containing(text: str) -> str:
-    """A LIKE pattern for rows that contain the text as it stands."""
-    escaped = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    return f"%{escaped}%"
+BLOTTER = Listing("rfqs", "rfq.rm_rfq_blotter", COLUMNS, "created_at", "rfq_id")
+FOUND = ("display_id", "rfq_id", "instrument_id", "requester", "correlation_id", "lp_id")
+EQUAL = (
+    "requester", "lp_id", "rfq_id", "correlation_id", "desk", "venue_id", "display_id", "currency",
+    "settlement_date", "trade_id", "reason_code",
+)  # fmt: skip
 
 
 def conditions(caller: Caller, scope: Scope, wanted: rfq_pb2.RFQFilter) -> Where:
     """What the caller may see and wants to see."""
-    where = Where()
+    where = visible(caller, scope.value)
     where.add("created_at is not null")
-    where.equal("tenant", caller.tenant)
-    if scope is Scope.OWN:
-        where.equal("requester", caller.user)
-    elif scope is Scope.DESK:
-        where.add("(desk = {} or requester = {})", caller.desk, caller.user)
     where.among("status", wanted.status)
     where.among("instrument_id", wanted.instrument_id)
     where.equal("side", SIDES.get(wanted.side) if wanted.HasField("side") else None)
-    where.equal("requester", wanted.requester)
-    where.equal("lp_id", wanted.lp_id)
-    where.equal("rfq_id", wanted.rfq_id)
-    where.equal("correlation_id", wanted.correlation_id)
-    where.equal("desk", wanted.desk)
-    where.equal("venue_id", wanted.venue_id)
-    if wanted.HasField("from_us"):
-        where.add("created_at >= {}", wanted.from_us)
-    if wanted.HasField("to_us"):
-        where.add("created_at < {}", wanted.to_us)
-    if wanted.q:
-        found = ("display_id", "rfq_id", "instrument_id", "requester", "correlation_id", "lp_id")
-        pattern = containing(wanted.q[:100])
-        likes = " or ".join(f"{column} ilike {{0}}" for column in found)
-        where.add(f"({likes})", pattern)
+    for column in EQUAL:
+        where.equal(column, getattr(wanted, column))
+    if wanted.trade_id:
+        # Derived when a quote is accepted; a trade only when the RFQ is done.
+        where.equal("status", "TRADED")
+    where.number("size", wanted.size)
+    where.number("price", wanted.price)
+    where.between("created_at", wanted)
+    where.contains(FOUND, wanted.q)
     return where
-
-
-async def list_rfqs(sql: Sql, where: Where, after: tuple[int, str] | None, limit: int) -> list[Any]:
-    """Rows of the blotter, newest first, one more than the limit when there are more."""
-    if after is not None:
-        where.add("(created_at, rfq_id) < ({}, {})", *after)
-    query = (
-        f"select {COLUMNS} from rfq.rm_rfq_blotter where {where.text} "  # noqa: S608 - ours
-        f"order by created_at desc, rfq_id desc limit {limit + 1:d}"
-    )
-    return await sql.fetch(query, *where.values)
 
 
 def row_of(row: Any, at: int) -> rfq_pb2.RFQRow:

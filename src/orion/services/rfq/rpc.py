@@ -11,8 +11,8 @@ from orion.core.permissions import Permission, may_read, read_scope
 from orion.core.rfq.state import Rfq
 from orion.platform.caller import Caller
 from orion.platform.clock import Clock
-from orion.platform.cursor import Cursors
 from orion.platform.errors import Coded, NotOwner
+from orion.platform.listing import Lists
 from orion.platform.rpc import current_caller
 from orion.platform.store.port import Database
 from orion.platform.transact import Owner
@@ -28,7 +28,6 @@ from orion.wire.stubs import rfq_pb2, rfq_pb2_grpc
 
 GATEWAY = "lp_gateway"
 WATCHERS = frozenset({"push_edge", "notifications", "rfq"})
-DEFAULT_PAGE, LARGEST_PAGE = 50, 200
 
 
 class RFQs(rfq_pb2_grpc.RFQServiceServicer):
@@ -43,13 +42,13 @@ class RFQs(rfq_pb2_grpc.RFQServiceServicer):
         copies: Copies,
         database: Database,
         clock: Clock,
-        cursors: Cursors,
+        lists: Lists,
         config: Config,
         as_of: Callable[[], Awaitable[int]],
         metadata: Callable[[Caller], Any],
     ):
         self._owner, self._world, self._hub, self._copies = owner, world, hub, copies
-        self._database, self._clock, self._cursors = database, clock, cursors
+        self._database, self._clock, self._lists = database, clock, lists
         self._config, self._as_of, self._metadata = config, as_of, metadata
 
     # -- commands ----------------------------------------------------------------------------------
@@ -127,20 +126,8 @@ class RFQs(rfq_pb2_grpc.RFQServiceServicer):
         scope = None if caller.service else read_scope(caller.roles, "rfq")
         if scope is None:
             raise Coded("AUTH-103")
-        limit = min(request.page.limit or DEFAULT_PAGE, LARGEST_PAGE)
-        mine = ("rfqs", caller.tenant, caller.subject)
-        after = None
-        if request.page.cursor:
-            at, rfq_id = self._cursors.open(mine, request.page.cursor, (int, str))
-            after = (int(at), str(rfq_id))
         where = queries.conditions(caller, scope, request.filter)
-        as_of = await self._as_of()
-        async with self._database.read(caller.tenant) as sql:
-            rows = await queries.list_rfqs(sql, where, after, limit)
-        cursor = ""
-        if len(rows) > limit:
-            rows = rows[:limit]
-            cursor = self._cursors.seal(mine, (rows[-1]["created_at"], rows[-1]["rfq_id"]))
+        rows, cursor, as_of = await self._lists.page(queries.BLOTTER, caller, where, request.page)
         now = self._clock.now()
         items = [queries.row_of(row, now) for row in rows]
         return rfq_pb2.ListRFQsResponse(items=items, next_cursor=cursor, as_of_us=as_of)

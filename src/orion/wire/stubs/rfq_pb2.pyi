@@ -184,7 +184,7 @@ class CancelRFQRequest(_message.Message):
     def __init__(self, idempotency: _Optional[_Union[_common_pb2.Idempotency, _Mapping]] = ..., rfq_id: _Optional[str] = ..., version: _Optional[int] = ...) -> None: ...
 
 class RFQFilter(_message.Message):
-    __slots__ = ("status", "instrument_id", "side", "requester", "from_us", "to_us", "q", "lp_id", "rfq_id", "correlation_id", "desk", "venue_id")
+    __slots__ = ("status", "instrument_id", "side", "requester", "from_us", "to_us", "q", "lp_id", "rfq_id", "correlation_id", "desk", "venue_id", "display_id", "size", "currency", "settlement_date", "price", "trade_id", "reason_code")
     STATUS_FIELD_NUMBER: _ClassVar[int]
     INSTRUMENT_ID_FIELD_NUMBER: _ClassVar[int]
     SIDE_FIELD_NUMBER: _ClassVar[int]
@@ -197,6 +197,13 @@ class RFQFilter(_message.Message):
     CORRELATION_ID_FIELD_NUMBER: _ClassVar[int]
     DESK_FIELD_NUMBER: _ClassVar[int]
     VENUE_ID_FIELD_NUMBER: _ClassVar[int]
+    DISPLAY_ID_FIELD_NUMBER: _ClassVar[int]
+    SIZE_FIELD_NUMBER: _ClassVar[int]
+    CURRENCY_FIELD_NUMBER: _ClassVar[int]
+    SETTLEMENT_DATE_FIELD_NUMBER: _ClassVar[int]
+    PRICE_FIELD_NUMBER: _ClassVar[int]
+    TRADE_ID_FIELD_NUMBER: _ClassVar[int]
+    REASON_CODE_FIELD_NUMBER: _ClassVar[int]
     status: _containers.RepeatedScalarFieldContainer[str]
     instrument_id: _containers.RepeatedScalarFieldContainer[str]
     side: _common_pb2.Side
@@ -209,7 +216,14 @@ class RFQFilter(_message.Message):
     correlation_id: str
     desk: str
     venue_id: str
-    def __init__(self, status: _Optional[_Iterable[str]] = ..., instrument_id: _Optional[_Iterable[str]] = ..., side: _Optional[_Union[_common_pb2.Side, str]] = ..., requester: _Optional[str] = ..., from_us: _Optional[int] = ..., to_us: _Optional[int] = ..., q: _Optional[str] = ..., lp_id: _Optional[str] = ..., rfq_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., desk: _Optional[str] = ..., venue_id: _Optional[str] = ...) -> None: ...
+    display_id: str
+    size: str
+    currency: str
+    settlement_date: str
+    price: str
+    trade_id: str
+    reason_code: str
+    def __init__(self, status: _Optional[_Iterable[str]] = ..., instrument_id: _Optional[_Iterable[str]] = ..., side: _Optional[_Union[_common_pb2.Side, str]] = ..., requester: _Optional[str] = ..., from_us: _Optional[int] = ..., to_us: _Optional[int] = ..., q: _Optional[str] = ..., lp_id: _Optional[str] = ..., rfq_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., desk: _Optional[str] = ..., venue_id: _Optional[str] = ..., display_id: _Optional[str] = ..., size: _Optional[str] = ..., currency: _Optional[str] = ..., settlement_date: _Optional[str] = ..., price: _Optional[str] = ..., trade_id: _Optional[str] = ..., reason_code: _Optional[str] = ...) -> None: ...
 
 class RFQRow(_message.Message):
     __slots__ = ("rfq", "quote_count", "dealer_count", "best_price", "price", "lp_id")

@@ -60,7 +60,7 @@ class GetTradeRequest(_message.Message):
     def __init__(self, trade_id: _Optional[str] = ...) -> None: ...
 
 class TradeFilter(_message.Message):
-    __slots__ = ("instrument_id", "side", "lp_id", "requester", "from_us", "to_us", "q", "rfq_id", "trade_id", "correlation_id", "venue_id", "currency", "desk", "settlement_date")
+    __slots__ = ("instrument_id", "side", "lp_id", "requester", "from_us", "to_us", "q", "rfq_id", "trade_id", "correlation_id", "venue_id", "currency", "desk", "settlement_date", "display_id", "quote_id", "quantity", "price", "notional", "buyer", "seller", "status")
     INSTRUMENT_ID_FIELD_NUMBER: _ClassVar[int]
     SIDE_FIELD_NUMBER: _ClassVar[int]
     LP_ID_FIELD_NUMBER: _ClassVar[int]
@@ -75,6 +75,14 @@ class TradeFilter(_message.Message):
     CURRENCY_FIELD_NUMBER: _ClassVar[int]
     DESK_FIELD_NUMBER: _ClassVar[int]
     SETTLEMENT_DATE_FIELD_NUMBER: _ClassVar[int]
+    DISPLAY_ID_FIELD_NUMBER: _ClassVar[int]
+    QUOTE_ID_FIELD_NUMBER: _ClassVar[int]
+    QUANTITY_FIELD_NUMBER: _ClassVar[int]
+    PRICE_FIELD_NUMBER: _ClassVar[int]
+    NOTIONAL_FIELD_NUMBER: _ClassVar[int]
+    BUYER_FIELD_NUMBER: _ClassVar[int]
+    SELLER_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
     instrument_id: _containers.RepeatedScalarFieldContainer[str]
     side: _common_pb2.Side
     lp_id: str
@@ -89,7 +97,15 @@ class TradeFilter(_message.Message):
     currency: str
     desk: str
     settlement_date: str
-    def __init__(self, instrument_id: _Optional[_Iterable[str]] = ..., side: _Optional[_Union[_common_pb2.Side, str]] = ..., lp_id: _Optional[str] = ..., requester: _Optional[str] = ..., from_us: _Optional[int] = ..., to_us: _Optional[int] = ..., q: _Optional[str] = ..., rfq_id: _Optional[str] = ..., trade_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., venue_id: _Optional[str] = ..., currency: _Optional[str] = ..., desk: _Optional[str] = ..., settlement_date: _Optional[str] = ...) -> None: ...
+    display_id: str
+    quote_id: str
+    quantity: str
+    price: str
+    notional: str
+    buyer: str
+    seller: str
+    status: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, instrument_id: _Optional[_Iterable[str]] = ..., side: _Optional[_Union[_common_pb2.Side, str]] = ..., lp_id: _Optional[str] = ..., requester: _Optional[str] = ..., from_us: _Optional[int] = ..., to_us: _Optional[int] = ..., q: _Optional[str] = ..., rfq_id: _Optional[str] = ..., trade_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., venue_id: _Optional[str] = ..., currency: _Optional[str] = ..., desk: _Optional[str] = ..., settlement_date: _Optional[str] = ..., display_id: _Optional[str] = ..., quote_id: _Optional[str] = ..., quantity: _Optional[str] = ..., price: _Optional[str] = ..., notional: _Optional[str] = ..., buyer: _Optional[str] = ..., seller: _Optional[str] = ..., status: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ListTradesRequest(_message.Message):
     __slots__ = ("filter", "page")

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from litestar.params import QueryParameter
 
 from orion.platform.http.problems import invalid
 from orion.services.bff_workstation.render import SIDE_NUMBERS, micros_of
-from orion.services.bff_workstation.shapes import END, ISO_DATE, ISO_TIME, NAME, RfqStatus, Side
+from orion.services.bff_workstation.shapes import (
+    DECIMAL,
+    END,
+    ISO_DATE,
+    ISO_TIME,
+    NAME,
+    POSITIVE,
+    RfqStatus,
+    Side,
+)
 from orion.wire.stubs import common_pb2, rfq_pb2, trade_pb2
 
 USER = r"^[A-Za-z0-9_.@-]{1,80}" + END
@@ -38,6 +47,11 @@ TradeId = Annotated[str | None, _text("tradeId", NAME, "Exactly this trade")]
 Correlation = Annotated[str | None, _text("correlationId", NAME, "All of one story")]
 Currency = Annotated[str | None, _text("currency", CURRENCY, "ISO 4217, of the notional")]
 Settles = Annotated[str | None, _text("settlementDate", ISO_DATE, "Value date")]
+DisplayId = Annotated[str | None, _text("displayId", NAME, "The short name people use")]
+QuoteId = Annotated[str | None, _text("quoteId", NAME, "The quote that was dealt on")]
+Buyer = Annotated[str | None, _text("buyer", NAME, "Who bought: a firm or a dealer")]
+Seller = Annotated[str | None, _text("seller", NAME, "Who sold: a firm or a dealer")]
+Reason = Annotated[str | None, _text("reasonCode", NAME, "Why it was denied or rejected")]
 From = Annotated[str | None, _text("from", ISO_TIME, "Not older than this (ISO 8601, UTC)")]
 To = Annotated[str | None, _text("to", ISO_TIME, "Older than this (ISO 8601, UTC)")]
 Free = Annotated[
@@ -51,9 +65,17 @@ Free = Annotated[
         description="Free text over ids, instrument and requester",
     ),
 ]
+Size = Annotated[str | None, _text("size", POSITIVE, "What was asked for, as a number")]
+Quantity = Annotated[str | None, _text("quantity", POSITIVE, "What was dealt, as a number")]
+Price = Annotated[str | None, _text("price", DECIMAL, "The price dealt at")]
+Notional = Annotated[str | None, _text("notional", POSITIVE, "In the trade's `currency`")]
 OneSide = Annotated[Side | None, QueryParameter(name="side", required=False)]
 Statuses = Annotated[
     list[RfqStatus] | None,
+    QueryParameter(name="status", max_items=9, description="Repeat for several", required=False),
+]
+TradeStatuses = Annotated[
+    list[Literal["EXECUTED"]] | None,
     QueryParameter(name="status", max_items=9, description="Repeat for several", required=False),
 ]
 Limit = Annotated[int, QueryParameter(name="limit", ge=1, le=200, description="Rows of a page")]
@@ -98,6 +120,13 @@ def rfq_filter(
     correlation_id: Correlation = None,
     desk: Desk = None,
     venue_id: Venue = None,
+    display_id: DisplayId = None,
+    size: Size = None,
+    currency: Currency = None,
+    settles: Settles = None,
+    price: Price = None,
+    trade_id: TradeId = None,
+    reason_code: Reason = None,
 ) -> rfq_pb2.RFQFilter:
     """The filter of the RFQ blotter."""
     return rfq_pb2.RFQFilter(
@@ -111,6 +140,13 @@ def rfq_filter(
         correlation_id=correlation_id,
         desk=desk,
         venue_id=venue_id,
+        display_id=display_id,
+        size=size,
+        currency=currency,
+        settlement_date=settles,
+        price=price,
+        trade_id=trade_id,
+        reason_code=reason_code,
         from_us=instant("from", since),
         to_us=instant("to", until),
     )
@@ -131,6 +167,14 @@ def trade_filter(
     currency: Currency = None,
     desk: Desk = None,
     settles: Settles = None,
+    display_id: DisplayId = None,
+    quote_id: QuoteId = None,
+    quantity: Quantity = None,
+    price: Price = None,
+    notional: Notional = None,
+    buyer: Buyer = None,
+    seller: Seller = None,
+    status: TradeStatuses = None,
 ) -> trade_pb2.TradeFilter:
     """The filter of the trade blotter."""
     return trade_pb2.TradeFilter(
@@ -146,6 +190,14 @@ def trade_filter(
         currency=currency,
         desk=desk,
         settlement_date=settles,
+        display_id=display_id,
+        quote_id=quote_id,
+        quantity=quantity,
+        price=price,
+        notional=notional,
+        buyer=buyer,
+        seller=seller,
+        status=status or (),
         from_us=instant("from", since),
         to_us=instant("to", until),
     )

@@ -76,11 +76,7 @@ async def list_rfqs(
     """A projection: `asOf` says how fresh it is. Newest first."""
     request = rfq_pb2.ListRFQsRequest(filter=wanted, page=page)
     found = await links.ask(caller, "rfq", "ListRFQs", request)
-    return shapes.RfqList(
-        items=[render.rfq_row(r) for r in found.items],
-        next_cursor=found.next_cursor or None,
-        as_of=render.time_of(found.as_of_us),
-    )
+    return render.listed(shapes.RfqList, render.rfq_row, found)
 
 
 @get(

@@ -46,11 +46,7 @@ async def list_trades(
     """A projection: `asOf` says how fresh it is. Newest first."""
     request = trade_pb2.ListTradesRequest(filter=wanted, page=page)
     found = await links.ask(caller, "execution", "ListTrades", request)
-    return shapes.TradeList(
-        items=[render.trade(t) for t in found.items],
-        next_cursor=found.next_cursor or None,
-        as_of=render.time_of(found.as_of_us),
-    )
+    return render.listed(shapes.TradeList, render.trade, found)
 
 
 @get(
