@@ -1,8 +1,9 @@
 """What does the backbone alone cost? Commands through an owner, events through a publisher and a
 projection, on a real PostgreSQL.
 
-Run: .venv/bin/python -m benchmarks.backbone [--rate 2000] [--seconds 10] Open loop: commands come
-by a fixed schedule, latency counts from the intended instant. Prints µs of CPU per command.
+Open loop: commands come by a fixed schedule, latency counts from the intended instant. A run whose
+own schedule lags more than 3 ms (p99) is void; one in which a command was refused or `verify` finds
+something has failed.
 """
 
 from __future__ import annotations
@@ -10,15 +11,27 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-import platform
+import sys
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import dataclass, field
 
 import psutil
 import uvloop
+from hdrh.histogram import HdrHistogram
 
+from benchmarks.harness import (
+    Benchmark,
+    Option,
+    Outcome,
+    Sheet,
+    histogram,
+    main,
+    milliseconds,
+    percentile_sheet,
+)
 from orion.platform import telemetry
 from orion.platform.bus.postgres import PostgresBus
 from orion.platform.bus.ring import Ring
@@ -34,10 +47,23 @@ from tests.platform.conftest import prepare
 from tests.platform.toy import TOPICS, Add, Totals, ToyAggregate, entity
 from tests.postgres import Server, TestDatabase
 
+MAX_LAG_MS = 3.0
 
-def percentile(values: list[float], share: float) -> float:
-    """The value below which `share` of them lie, in ms."""
-    return sorted(values)[min(int(len(values) * share), len(values) - 1)] * 1000
+
+@dataclass
+class Run:
+    """What was measured so far. Histograms in microseconds."""
+
+    times: dict[str, HdrHistogram] = field(default_factory=dict)
+    bills: list[tuple[str, float, float]] = field(default_factory=list)
+    numbers: dict[str, float] = field(default_factory=dict)
+    void: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+
+    def note(self, what: str, cpu: Cpu, count: int) -> None:
+        """The bill of a part: µs each in Python and in PostgreSQL."""
+        mine, theirs = cpu.per(count)
+        self.bills.append((what, mine, theirs))
 
 
 class Cpu:
@@ -58,38 +84,47 @@ class Cpu:
                 total += used.user + used.system
         return times.user + times.system, total
 
-    def per(self, count: int) -> str:
-        """µs each, Python + PostgreSQL."""
-        now = self._now()
-        mine, theirs = (1e6 * (n - s) / max(count, 1) for n, s in zip(now, self.start, strict=True))
-        return f"{mine:.0f} + {theirs:.0f} µs (Python + PostgreSQL) each"
+    def per(self, count: int) -> tuple[float, float]:
+        """µs each, (Python, PostgreSQL)."""
+        mine, theirs = (n - s for n, s in zip(self._now(), self.start, strict=True))
+        return round(1e6 * mine / max(count, 1), 1), round(1e6 * theirs / max(count, 1), 1)
 
 
-async def open_loop(
-    rate: int, seconds: float, one: Callable[[int], Awaitable[None]]
-) -> tuple[list[float], float]:
-    """Starts `one(i)` by schedule; (latencies in seconds, p99 of the schedule's own lag in ms)."""
+@dataclass
+class Answers:
+    """How an open loop went."""
+
+    latency: HdrHistogram = field(default_factory=histogram)
+    lag: HdrHistogram = field(default_factory=histogram)
+    refused: Counter[str] = field(default_factory=Counter)
+    done: int = 0
+
+
+def _micros(seconds: float) -> int:
+    return max(1, int(seconds * 1e6))
+
+
+async def open_loop(rate: int, seconds: float, one: Callable[[int], Awaitable[None]]) -> Answers:
+    """Starts `one(i)` by schedule and waits for all."""
     loop = asyncio.get_running_loop()
-    begin = loop.time() + 0.1
-    latencies: list[float] = []
-    lags: list[float] = []
-    refused: Counter[str] = Counter()
+    begin, answers = loop.time() + 0.1, Answers()
     tasks: set[asyncio.Task[None]] = set()
 
     async def timed(i: int, due: float) -> None:
         try:
             await one(i)
         except Coded as error:
-            refused[error.code] += 1
+            answers.refused[error.code] += 1
         else:
-            latencies.append(loop.time() - due)
+            answers.done += 1
+            answers.latency.record_value(_micros(loop.time() - due))
 
     total = int(rate * seconds)
     i = 0
     while i < total:
         now = loop.time()
         while i < total and (due := begin + i / rate) <= now:
-            lags.append(now - due)
+            answers.lag.record_value(_micros(now - due))
             task = loop.create_task(timed(i, due))
             tasks.add(task)
             task.add_done_callback(tasks.discard)
@@ -97,9 +132,7 @@ async def open_loop(
         await asyncio.sleep(0.001)
     while tasks:  # noqa: ASYNC110
         await asyncio.sleep(0.005)
-    if refused:
-        print(f"FAILED: refused {dict(refused)}")
-    return latencies, percentile(lags, 0.99)
+    return answers
 
 
 async def ready(*parts: object) -> None:
@@ -109,7 +142,7 @@ async def ready(*parts: object) -> None:
 
 
 async def commands(
-    server: Server, db: TestDatabase, rate: int, seconds: float, *, with_projection: bool
+    run: Run, server: Server, db: TestDatabase, rate: int, seconds: float, *, with_projection: bool
 ) -> None:
     """Commands at a rate; each with a key; aggregates of eight commands."""
     ring = Ring()
@@ -121,28 +154,29 @@ async def commands(
         consumer = projector(Totals(), bus=bus, store=store, specs=TOPICS)
         tasks.append(asyncio.create_task(consumer.run()))
     await ready(owner)
-    run = time.monotonic_ns()
+    batch = time.monotonic_ns()
 
     async def one(i: int) -> None:
-        name = entity(f"{run}-{i // 8}")
-        await owner.submit("alpha", name, Add(name), Key("s", "add", f"{run}-{i}", b"0" * 16))
+        name = entity(f"{batch}-{i // 8}")
+        await owner.submit("alpha", name, Add(name), Key("s", "add", f"{batch}-{i}", b"0" * 16))
 
     await open_loop(rate, 1, one)
-    run += 1
+    batch += 1
     cpu = Cpu(server)
-    latencies, lag = await open_loop(rate, seconds, one)
-    note = " VOID: the generator was late" if lag > 3 else ""
-    what = "with projection" if with_projection else "alone"
-    print(
-        f"commands {what:16} {rate:6}/s: p50 {percentile(latencies, 0.5):.1f}"
-        f" p99 {percentile(latencies, 0.99):.1f}"
-        f" max {max(latencies) * 1000:.1f} ms, {cpu.per(len(latencies))},"
-        f" schedule lag p99 {lag:.1f} ms{note}"
-    )
+    answers = await open_loop(rate, seconds, one)
+    what = f"{rate} commands/s" + (" with a projection" if with_projection else "")
+    run.note(what, cpu, answers.done)
+    run.times[what], run.times[f"schedule lag, {what}"] = answers.latency, answers.lag
+    lag, p99 = milliseconds(answers.lag)["p99"], milliseconds(answers.latency)["p99"]
+    run.numbers["commands_p99_ms"] = max(run.numbers.get("commands_p99_ms", 0.0), p99)
+    if lag > MAX_LAG_MS:
+        run.void.append(f"{what}: own schedule lag p99 {lag} ms, limit {MAX_LAG_MS:g} ms")
+    if answers.refused:
+        run.failed.append(f"{what}: refused {dict(answers.refused)}")
     await stop(tasks, bus, store)
 
 
-async def ticks(server: Server, db: TestDatabase, rate: int, seconds: float) -> None:
+async def ticks(run: Run, server: Server, db: TestDatabase, rate: int, seconds: float) -> None:
     """Ticks at a rate, offered without waiting."""
     ring = Ring()
     store, bus = PostgresStore(db.writer, ring), PostgresBus(db.writer, ring=ring, topics=TOPICS)
@@ -165,7 +199,8 @@ async def ticks(server: Server, db: TestDatabase, rate: int, seconds: float) -> 
             sent += 1
         await asyncio.sleep(0.002)
     await publisher.flush()
-    print(f"ticks {rate:6}/s: {sent} published in {loop.time() - begin:.1f} s, {cpu.per(sent)}")
+    run.note(f"{rate} ticks/s", cpu, sent)
+    run.numbers["ticks_per_second"] = round(sent / (loop.time() - begin), 1)
     await stop(tasks, bus, store)
 
 
@@ -178,34 +213,44 @@ async def stop(tasks: list[asyncio.Task[None]], bus: PostgresBus, store: Postgre
     await store.close()
 
 
-async def main() -> None:
+async def measure(options: argparse.Namespace) -> Outcome:
     """All of it."""
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--rate", type=int, default=0)
-    arguments.add_argument("--seconds", type=float, default=10)
-    options = arguments.parse_args()
     telemetry.configure("bench", "error")
-    print(
-        f"{platform.platform()}, {os.cpu_count()} cores,"
-        f" load {os.getloadavg()[0]:.1f} before the start"
-    )
-    server = Server()
+    run, server = Run(), Server()
+    rate, seconds = options.rate, options.seconds
     server.initialise()
     server.start()
     try:
-        async with server.database("0001") as db:
+        async with server.database("0001", "0008") as db:
             await prepare(db)
-            for rate in [options.rate] if options.rate else [500, 2_000, 5_000]:
-                await commands(server, db, rate, options.seconds, with_projection=False)
-            await commands(server, db, options.rate or 2_000, options.seconds, with_projection=True)
-            await ticks(server, db, 5_000, options.seconds)
-            report = await verify(db.owner, services=["toy"], specs=TOPICS)
-            print(
-                f"verified: {report.checks[0].counted} records, {len(report.violations)} violations"
-            )
+            await commands(run, server, db, rate, seconds, with_projection=False)
+            await commands(run, server, db, rate, seconds, with_projection=True)
+            await ticks(run, server, db, options.ticks, seconds)
+            checked = await verify(db.owner, services=["toy"], specs=TOPICS)
     finally:
         server.stop()
+    run.failed += [f"verify: {violation}" for violation in checked.violations]
+    run.numbers["records_verified"] = float(checked.checks[0].counted)
+    sheets = [
+        percentile_sheet("From the intended moment", run.times),
+        Sheet("CPU, µs each", ("what", "Python", "PostgreSQL"), run.bills),
+        Sheet("Numbers", ("what", "value"), list(run.numbers.items())),
+    ]
+    return Outcome(run.numbers, sheets, run.void, run.failed, {"cpu_us": run.bills}, run.times)
 
+
+BENCHMARK = Benchmark(
+    "backbone",
+    "the owner alone: commands, a projection and ticks on a real PostgreSQL",
+    __doc__ or "",
+    (
+        Option("rate", 2_000, "commands a second", 1, 20_000),
+        Option("ticks", 5_000, "ticks a second", 1, 50_000),
+        Option("seconds", 10.0, "how long each part is measured", 1, 600),
+    ),
+    ("commands_p99_ms", "ticks_per_second"),
+    lambda options: uvloop.run(measure(options)),
+)
 
 if __name__ == "__main__":
-    uvloop.run(main())
+    sys.exit(main(BENCHMARK))

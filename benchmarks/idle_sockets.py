@@ -1,7 +1,5 @@
 """How much memory does an idle, signed-in, subscribed socket cost the edge?
 
-    python -m benchmarks.idle_sockets [--sockets 2000]
-
 The edge of the tests (real port, real gRPC streams behind it) in this process, with clients that
 are bare kernel sockets; the growth of this process's resident memory is divided by the sockets, so
 the clients' own few hundred bytes are in it too.
@@ -9,15 +7,16 @@ the clients' own few hundred bytes are in it too.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import gc
 import json
 import socket
+import sys
 
 import psutil
 import uvloop
 
+from benchmarks.harness import Benchmark, Option, Outcome, Sheet, main
 from tests.services.edge_world import running, until
 
 WARM_UP = 200
@@ -43,8 +42,8 @@ async def one(port: int, token: str) -> socket.socket:
     return sock
 
 
-async def run(count: int) -> None:
-    """Measures and prints."""
+async def run(count: int) -> Outcome:
+    """One run: a process that has done nothing else yet."""
     async with running(sockets_per_user=1000) as world:
         tokens = [world.token(sub=f"u{n}", user=f"u{n}@alpha", sid=f"s{n}") for n in range(20)]
         held = [await one(world.port, tokens[n % 20]) for n in range(WARM_UP)]
@@ -55,22 +54,21 @@ async def run(count: int) -> None:
         await until(lambda: len(world.edge.roll) == WARM_UP + count, 120)
         gc.collect()
         grown = psutil.Process().memory_info().rss - before
-        print(f"{count} idle sockets: {grown / count / 1024:.1f} KB each")
         for sock in held:
             sock.close()
+    numbers = {"kb_per_socket": round(grown / count / 1024, 2), "sockets": float(count)}
+    return Outcome(numbers, [Sheet("Memory", ("what", "value"), list(numbers.items()))])
 
 
-def main() -> None:
-    """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--sockets", type=int, default=2_000)
-    options = parser.parse_args()
-    if options.sockets > 5_000:
-        parser.error("at most 5,000 sockets: both ends are in this process")
-    uvloop.run(run(options.sockets))
-
+BENCHMARK = Benchmark(
+    "idle_sockets",
+    "memory of an idle, signed-in, subscribed socket",
+    __doc__ or "",
+    # Both ends are in this process.
+    (Option("sockets", 2_000, "sockets that are counted", 100, 5_000),),
+    ("kb_per_socket",),
+    lambda options: uvloop.run(run(options.sockets)),
+)
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(BENCHMARK))

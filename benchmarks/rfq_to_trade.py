@@ -1,7 +1,5 @@
 """How long from a request to a trade, how many a second, and what does each process pay?
 
-    python -m benchmarks.rfq_to_trade [--rate 300] [--seconds 20] [--mode grpc|rest] [--dealers 5]
-
 Starts the whole platform on a free port in a folder of its own. Load is open-loop: request n is due
 at start + n / rate, whatever
 became of the others, and every latency counts from that moment. One life is: create → all dealers
@@ -18,14 +16,10 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import json
-import os
-import platform
 import subprocess
+import sys
 import time
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -34,7 +28,17 @@ import psutil
 import uvloop
 from hdrh.histogram import HdrHistogram
 
-from benchmarks.tick_fanout import orion
+from benchmarks.harness import (
+    Benchmark,
+    Option,
+    Outcome,
+    Sheet,
+    histogram,
+    main,
+    milliseconds,
+    percentile_sheet,
+)
+from benchmarks.own_platform import cpu, orion
 from orion.platform.auth import ServiceTokens
 from orion.platform.clock import SystemClock
 from orion.platform.config import Settings
@@ -68,9 +72,7 @@ class Life:
 class Measured:
     """What the client saw. Histograms in microseconds from the due moment."""
 
-    steps: dict[str, HdrHistogram] = field(
-        default_factory=lambda: {s: HdrHistogram(1, 60_000_000, 3) for s in STEPS}
-    )
+    steps: dict[str, HdrHistogram] = field(default_factory=lambda: {s: histogram() for s in STEPS})
     lives: dict[str, Life] = field(default_factory=dict)
     early: dict[str, Any] = field(default_factory=dict)  # seen on the stream before the answer
     done: int = 0
@@ -222,28 +224,6 @@ async def load(market: Market, measured: Measured, rate: float, seconds: float, 
     return first + count
 
 
-def cpu(supervisor: psutil.Process) -> dict[str, float]:
-    """CPU seconds so far by process."""
-    found: dict[str, float] = {}
-    for process in (supervisor, *supervisor.children(recursive=True)):
-        with contextlib.suppress(psutil.Error):
-            name = named(process.name(), process.cmdline())
-            times = process.cpu_times()
-            found[name] = found.get(name, 0.0) + times.user + times.system
-    me = psutil.Process().cpu_times()
-    return {**found, "generator": me.user + me.system}
-
-
-def named(name: str, command: list[str]) -> str:
-    """Which part of the platform a process is."""
-    if "postgres" in name:
-        return "postgres"
-    if "orion.app.child" in command:
-        return command[command.index("orion.app.child") + 1]
-    text = " ".join(command)
-    return "supervisor" if " up" in text else text[-30:]
-
-
 async def warm(market: Market) -> None:
     """Waits for prices and dealers, then runs a few lives that do not count."""
     end, n = time.monotonic() + 60, 90_000_000
@@ -262,7 +242,7 @@ async def warm(market: Market) -> None:
     raise SystemExit(f"the platform does not trade: {trial.failed}")
 
 
-async def run(options: argparse.Namespace) -> dict[str, Any]:
+async def run(options: argparse.Namespace) -> Outcome:
     """One measured run on a platform of its own."""
     more = dict(OPEN_DEALERS)
     async with orion(17, more) as (port, environment, supervisor):
@@ -270,11 +250,11 @@ async def run(options: argparse.Namespace) -> dict[str, Any]:
         try:
             await warm(market)
             watching = asyncio.create_task(watch(market, measured))
-            before = cpu(supervisor)
+            before = _spent(supervisor)
             began = time.perf_counter()
             await load(market, measured, options.rate, options.seconds, 1)
             took = time.perf_counter() - began
-            after = cpu(supervisor)
+            after = _spent(supervisor)
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)
             verified = await asyncio.to_thread(verify, environment)
@@ -286,13 +266,15 @@ async def run(options: argparse.Namespace) -> dict[str, Any]:
 
 def verify(environment: dict[str, str]) -> str:
     """`orion verify` on the system that was just loaded: what was durable, not what was sent."""
-    import sys
-
     found = subprocess.run(
         [sys.executable, "-m", "orion.app.cli", "verify"], env=environment, capture_output=True,
         text=True, timeout=120, check=False,
     )  # fmt: skip
     return "clean" if found.returncode == 0 else (found.stdout + found.stderr)[-400:]
+
+
+def _spent(supervisor: psutil.Process) -> dict[str, float]:
+    return {**cpu(supervisor), "generator": sum(psutil.Process().cpu_times()[:2])}
 
 
 def report(
@@ -301,50 +283,59 @@ def report(
     spent: dict[str, float],
     took: float,
     verified: str,
-) -> dict[str, Any]:
-    """The result as it is kept."""
-    wanted = int(options.rate * options.seconds)
-    spent = {k: v for k, v in sorted(spent.items()) if v > 0.05}
-    lag = measured.steps["schedule lag"].get_value_at_percentile(99) / 1000
-    void = []
-    if lag > MAX_LAG_MS:
-        void.append(f"own schedule lag p99 {lag:.1f} ms")
-    if measured.failed or measured.done != wanted:
-        void.append(f"{wanted - measured.done} of {wanted} did not become trades")
-    percentiles = (50, 90, 99, 99.9, 100)
-    return {
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": f"{os.cpu_count()} cores, {platform.machine()}, load {os.getloadavg()[0]:.1f}",
-        "mode": options.mode, "rate": options.rate, "seconds": options.seconds,
-        "trades": measured.done, "trades_per_second": round(measured.done / took, 1),
-        "milliseconds_from_due": {
-            step: {f"p{p:g}": h.get_value_at_percentile(p) / 1000 for p in percentiles}
+) -> Outcome:
+    """What the run gave."""
+    wanted, done = int(options.rate * options.seconds), measured.done
+    lag = milliseconds(measured.steps["schedule lag"])["p99"]
+    numbers = {
+        "trades_per_second": round(done / took, 1),
+        **{
+            f"{step.replace(' ', '_')}_p99_ms": milliseconds(h)["p99"]
             for step, h in measured.steps.items()
         },
-        "cpu_ms_per_trade": {
-            k: round(v * 1000 / max(1, measured.done), 3) for k, v in spent.items()
-        },
-        "cores_used": {k: round(v / took, 2) for k, v in spent.items()},
-        "failed": measured.failed, "verify": verified, "void": void,
-    }  # fmt: skip
+        "cpu_ms_per_trade": round(sum(spent.values()) * 1000 / max(1, done), 3),
+    }
+    bill = [
+        (k, round(v * 1000 / max(1, done), 3), round(v / took, 2))
+        for k, v in sorted(spent.items(), key=lambda item: -item[1])
+        if v > 0.05
+    ]
+    failed = [f"{why}: {count} times" for why, count in measured.failed.items()]
+    if done != wanted:
+        failed.append(f"{wanted - done} of {wanted} did not become trades")
+    if verified != "clean":
+        failed.append(f"verify: {verified}")
+    return Outcome(
+        numbers,
+        [
+            percentile_sheet("From the due moment", measured.steps),
+            Sheet("CPU", ("process", "ms per trade", "cores"), bill),
+            Sheet("Numbers", ("what", "value"), list(numbers.items())),
+        ],
+        [f"own schedule lag p99 {lag} ms, limit {MAX_LAG_MS:g} ms"] if lag > MAX_LAG_MS else [],
+        failed,
+        {"trades": done, "verify": verified, "cpu_seconds": spent, "took_seconds": took},
+        measured.steps,
+    )
 
 
-def main() -> None:
-    """Runs and prints."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rate", type=float, default=300)
-    parser.add_argument("--seconds", type=float, default=20)
-    parser.add_argument("--mode", choices=("grpc", "rest"), default="grpc")
-    parser.add_argument("--dealers", type=int, default=5)
-    parser.add_argument("--out", type=Path, help="write the result there too")
-    options = parser.parse_args()
-    result = uvloop.run(run(options))
-    text = json.dumps(result, indent=1)
-    print(text)
-    if options.out:
-        options.out.write_text(text + "\n")
-    raise SystemExit(1 if result["void"] else 0)
-
+BENCHMARK = Benchmark(
+    "rfq_to_trade",
+    "a request's way to its trade: latency of each step, CPU per trade",
+    __doc__ or "",
+    (
+        Option("rate", 300.0, "requests a second", 0.1, 2_000),
+        Option("seconds", 20.0, "how long is measured", 1, 3_600),
+        Option("mode", "grpc", "the door", choices=("grpc", "rest")),
+        Option("dealers", 5, "quotes a request waits for", 1, 5),
+    ),
+    (
+        "trades_per_second",
+        "cpu_ms_per_trade",
+        *(f"{step.replace(' ', '_')}_p99_ms" for step in STEPS),
+    ),
+    lambda options: uvloop.run(run(options)),
+)
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(BENCHMARK))

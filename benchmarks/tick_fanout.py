@@ -1,7 +1,5 @@
 """How old is a price when a screen has it, and what does fan-out cost?
 
-    python -m benchmarks.tick_fanout [--sockets 1000] [--rate 5000] [--seconds 30]
-
 Starts the whole platform on a free port in a folder of its own, with the simulator at `--rate` raw
 ticks a second; opens the sockets through the public port; each wants its own choice of instruments.
 The load is open-loop: the simulator's schedule does not wait for anybody. Value age = the moment a
@@ -14,22 +12,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import json
-import os
-import platform
 import random
-import re
 import signal
-import socket
-import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -38,13 +27,28 @@ import uvloop
 from hdrh.histogram import HdrHistogram
 from picows import WSFrame, WSHandshakeError, WSListener, WSMsgType, WSTransport, ws_connect
 
-CHECKOUT = Path(__file__).resolve().parents[1]
+from benchmarks.harness import (
+    Benchmark,
+    Option,
+    Outcome,
+    Sheet,
+    histogram,
+    main,
+    milliseconds,
+    percentile_sheet,
+)
+from benchmarks.own_platform import counters, cpu, orion, token
+
 USERS = [
     f"{u}@{t}" for t in ("alpha", "beta") for u in ("trader", "trader2", "sales", "risk", "analyst")
 ]
 MAX_LAG_MS = 3.0
 CONNECT_AT_ONCE = 10
 CONNECT_TRIES = 10
+COUNTERS = (
+    "md_ticks_published_total|edge_tick_frames_total|edge_tick_frames_skipped_total"
+    '|edge_encodes_total(?={[^}]*channel="ticks")'
+)
 _RECEIVED = b'"receivedAt":"'
 _TIMESTAMP = b'"timestamp":"'
 
@@ -53,9 +57,9 @@ _TIMESTAMP = b'"timestamp":"'
 class Measured:
     """What the clients saw. Histograms in microseconds."""
 
-    age: HdrHistogram = field(default_factory=lambda: HdrHistogram(1, 60_000_000, 3))
-    schedule: HdrHistogram = field(default_factory=lambda: HdrHistogram(1, 60_000_000, 3))
-    client: HdrHistogram = field(default_factory=lambda: HdrHistogram(1, 60_000_000, 3))
+    age: HdrHistogram = field(default_factory=histogram)
+    schedule: HdrHistogram = field(default_factory=histogram)
+    client: HdrHistogram = field(default_factory=histogram)
     frames: int = 0
     items: int = 0
     bytes: int = 0
@@ -120,76 +124,6 @@ class Screen(WSListener):  # type: ignore[misc]
         self._measured.closed += 1
 
 
-def free_port() -> int:
-    """A port nobody uses now."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
-
-
-@contextlib.asynccontextmanager
-async def orion(
-    rate: float, more: dict[str, str]
-) -> AsyncIterator[tuple[int, dict[str, str], psutil.Process]]:
-    """The platform, ready: (port, its environment, its supervisor)."""
-    with tempfile.TemporaryDirectory(
-        prefix="orion-bench-", dir="/tmp", ignore_cleanup_errors=True
-    ) as folder:
-        port = free_port()
-        environment = {
-            **os.environ,
-            "ORION_PORT": str(port),
-            "ORION_DATA_DIR": f"{folder}/data",
-            "ORION_MARKETDATA_INGEST_RATE": str(rate),
-            "ORION_PUSH_EDGE_SOCKETS_PER_USER": "1000",
-            **more,
-        }
-        with (Path(folder) / "out.log").open("wb") as log:
-            process = subprocess.Popen(  # noqa: ASYNC220 (once, before anything is measured)
-                [sys.executable, "-m", "orion.app.cli", "up"],
-                cwd=CHECKOUT,
-                env=environment,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        try:
-            await _ready(port, process, Path(folder) / "out.log")
-            yield port, environment, psutil.Process(process.pid)
-        finally:
-            process.send_signal(signal.SIGINT)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(30)
-            if process.poll() is None:
-                process.kill()
-
-
-async def _ready(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
-    end = time.monotonic() + 180
-    async with httpx.AsyncClient() as http:
-        while time.monotonic() < end:
-            if process.poll() is not None:
-                raise SystemExit(f"the platform did not start:\n{log.read_text()[-2000:]}")
-            with contextlib.suppress(httpx.HTTPError):
-                if (await http.get(f"http://127.0.0.1:{port}/readyz")).status_code == 200:
-                    return
-            await asyncio.sleep(0.2)
-    raise SystemExit("the platform was not ready in 180 s")
-
-
-def token(user: str, environment: dict[str, str]) -> str:
-    """A bearer token of a demo user."""
-    found = subprocess.run(
-        [sys.executable, "-m", "orion.app.cli", "token", user],
-        cwd=CHECKOUT,
-        env=environment,
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    return found.stdout.strip()
-
-
 async def connect(
     port: int, count: int, size: int, tokens: list[str], measured: Measured
 ) -> list[Any]:
@@ -250,139 +184,116 @@ async def own_lag(measured: Measured) -> None:
             due = time.monotonic() + step
 
 
-def cpu(supervisor: psutil.Process) -> dict[str, float]:
-    """CPU seconds by process so far."""
-    found: dict[str, float] = {"clients": sum(psutil.Process().cpu_times()[:2])}
-    for child in supervisor.children(recursive=True):
-        with contextlib.suppress(psutil.Error):
-            name = _name(child)
-            found[name] = found.get(name, 0.0) + sum(child.cpu_times()[:2])
-    return found
-
-
-def _name(process: psutil.Process) -> str:
-    words = process.cmdline()
-    if any("postgres" in w for w in words[:1]):
-        return "postgres"
-    return next((w for w in ("edge", "core", "bff", "bots") if w in words), "other")
-
-
-async def counters(port: int, bearer: str) -> dict[str, float]:
-    """The platform's counters that matter here."""
-    async with httpx.AsyncClient() as http:
-        answer = await http.get(
-            f"http://127.0.0.1:{port}/metrics", headers={"Authorization": f"Bearer {bearer}"}
-        )
-    found: dict[str, float] = {}
-    for line in answer.text.splitlines():
-        match = re.match(
-            r"(orion_(?:edge_encodes|edge_tick_frames|md_ticks_published)\w*)(\{[^}]*\})? (\S+)",
-            line,
-        )
-        if (
-            match
-            and "_created" not in match[1]
-            and ("encodes" not in match[1] or '"ticks"' in (match[2] or ""))
-        ):
-            found[match[1]] = found.get(match[1], 0.0) + float(match[3])
-    return found
-
-
-def quantiles(h: HdrHistogram) -> dict[str, float]:
-    """Percentiles in milliseconds."""
-    at = {"p50": 50, "p90": 90, "p99": 99, "p99.9": 99.9, "max": 100}
-    return {name: round(h.get_value_at_percentile(p) / 1000, 2) for name, p in at.items()}
-
-
-async def run(options: argparse.Namespace) -> dict[str, Any]:
+async def run(options: argparse.Namespace) -> Outcome:
     """One run."""
     me = asyncio.current_task()
     assert me is not None
     # Told to stop, we stop the platform first.
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, me.cancel)
     measured = Measured()
-    async with orion(options.rate, {}) as (port, environment, supervisor):
+    more = {"ORION_PUSH_EDGE_SOCKETS_PER_USER": "1000"}
+    async with orion(options.rate, more) as (port, environment, supervisor):
         tokens = [token(u, environment) for u in USERS]
         bearer = token("platform@alpha", environment)
         lag = asyncio.create_task(own_lag(measured))
         sockets = await connect(port, options.sockets, options.instruments, tokens, measured)
         await asyncio.sleep(options.warm_up)
-        before, start = cpu(supervisor), time.monotonic()
-        counted = await counters(port, bearer)
+        counted = await counters(port, bearer, COUNTERS)
+        before, start = _spent(supervisor), time.monotonic()
         measured.is_on = True
         await asyncio.sleep(options.seconds)
         measured.is_on = False
-        took = time.monotonic() - start
-        after, counted_after = cpu(supervisor), await counters(port, bearer)
+        took, after = time.monotonic() - start, _spent(supervisor)
+        counted_after = await counters(port, bearer, COUNTERS)
         lag.cancel()
         lost, measured.closed = measured.closed, 0
         for transport, _ in sockets:
             transport.disconnect(graceful=False)
-    per_second = {k: round((counted_after[k] - v) / took, 1) for k, v in counted.items()}
-    spent = {k: round((v - before.get(k, 0.0)) / took * 100, 1) for k, v in after.items()}
-    schedule, client = quantiles(measured.schedule), quantiles(measured.client)
-    void = [n for n, q in (("ticks", schedule), ("clients", client)) if q["p99"] > MAX_LAG_MS]
-    return {
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": f"{os.cpu_count()} cores, {platform.machine()}",
-        "python": platform.python_version(),
-        "load_average": os.getloadavg(),
-        "commit": _commit(),
-        "options": {k: v for k, v in vars(options).items() if k != "save"},
-        "value_age_ms": quantiles(measured.age),
-        "tick_schedule_lag_ms": schedule,
-        "client_loop_lag_ms": client,
-        "void_because_of": void,
-        "frames_per_second": round(measured.frames / took, 1),
-        "items_per_second": round(measured.items / took, 1),
-        "megabits_per_second": round(measured.bytes * 8 / took / 1e6, 1),
-        "sockets_lost": lost,
-        "screen_hz": sorted(set(measured.flush_hz)),
-        "degraded": sorted(measured.degraded),
-        "counters_per_second": per_second,
-        "cpu_percent_of_a_core": spent,
-        "histogram": measured.age.encode().decode(),
+    counts = {k: counted_after[k] - v for k, v in counted.items()}
+    spent = {k: v - before.get(k, 0.0) for k, v in after.items()}
+    return report(measured, counts, spent, took, lost)
+
+
+def _spent(supervisor: psutil.Process) -> dict[str, float]:
+    return {**cpu(supervisor), "clients": sum(psutil.Process().cpu_times()[:2])}
+
+
+def report(
+    measured: Measured, counts: dict[str, float], spent: dict[str, float], took: float, lost: int
+) -> Outcome:
+    """What the run gave."""
+    times = {
+        "value age": measured.age,
+        "tick schedule lag": measured.schedule,
+        "client loop lag": measured.client,
     }
-
-
-def _commit() -> str:
-    found = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"],
-        cwd=CHECKOUT,
-        capture_output=True,
-        text=True,
-        check=False,
+    age = milliseconds(measured.age)
+    ticks, frames = counts.get("md_ticks_published_total", 0.0), measured.frames
+    void = [
+        f"{name} p99 {milliseconds(h)['p99']} ms, limit {MAX_LAG_MS:g} ms"
+        for name, h in times.items()
+        if h is not measured.age and milliseconds(h)["p99"] > MAX_LAG_MS
+    ]
+    numbers = {
+        "value_age_p50_ms": age["p50"],
+        "value_age_p99_ms": age["p99"],
+        "ticks_per_second": round(ticks / took, 1),
+        "frames_per_second": round(frames / took, 1),
+        "encodes_per_second": round(counts.get("edge_encodes_total", 0.0) / took, 1),
+        "edge_us_per_frame": _us(spent.get("edge"), frames),
+        "platform_us_per_tick": _us(
+            sum(v for k, v in spent.items() if k not in ("clients", "edge")), ticks
+        ),
+        "screen_hz_lowest": round(min(measured.flush_hz, default=0.0), 2),
+    }
+    rows = [
+        (k, round(v / took * 100, 1), _us(v, ticks), _us(v, frames))
+        for k, v in sorted(spent.items(), key=lambda item: -item[1])
+    ]
+    return Outcome(
+        numbers,
+        [
+            percentile_sheet("Ages and lags", times),
+            Sheet("CPU", ("process", "% of a core", "µs per tick", "µs per frame"), rows),
+            Sheet("Numbers", ("what", "value"), list(numbers.items())),
+        ],
+        void,
+        [f"{lost} sockets were lost"] if lost else [],
+        {
+            "items_per_second": round(measured.items / took, 1),
+            "megabits_per_second": round(measured.bytes * 8 / took / 1e6, 1),
+            "degraded": sorted(measured.degraded),
+            "cpu_seconds": spent,
+            "took_seconds": took,
+        },
+        times,
     )
-    return found.stdout.strip() or "unknown"
 
 
-def main() -> None:
-    """Runs, prints, and saves when asked."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--sockets", type=int, default=1_000)
-    parser.add_argument("--rate", type=float, default=5_000)
-    parser.add_argument("--instruments", type=int, default=10)
-    parser.add_argument("--seconds", type=float, default=30)
-    parser.add_argument("--warm-up", type=float, default=5)
-    parser.add_argument("--save", type=Path, help="append the result as one line of JSON")
-    options = parser.parse_args()
-    if options.sockets > 10_000:
-        parser.error("at most 10,000 sockets")
-    result = uvloop.run(run(options))
-    if options.save:
-        with options.save.open("a") as file:
-            file.write(json.dumps(result, default=str) + "\n")
-    shown = {k: v for k, v in result.items() if k != "histogram"}
-    print(json.dumps(shown, indent=2, default=str))
-    if result["void_because_of"]:
-        print(f"VOID: {', '.join(result['void_because_of'])} lagged over {MAX_LAG_MS} ms (p99)")
-        raise SystemExit(2)
-    if result["sockets_lost"]:
-        print("FAILED: sockets were lost")
-        raise SystemExit(1)
+def _us(seconds: float | None, count: float) -> float:
+    return round((seconds or 0.0) * 1e6 / max(count, 1), 1)
 
+
+BENCHMARK = Benchmark(
+    "tick_fanout",
+    "raw ticks to many sockets: value age, and CPU per tick and frame",
+    __doc__ or "",
+    (
+        Option("sockets", 1_000, "WebSocket subscribers", 1, 10_000),
+        Option("rate", 5_000.0, "raw ticks a second", 1, 20_000),
+        Option("instruments", 10, "instruments of a subscriber", 1, 50),
+        Option("seconds", 20.0, "how long is measured", 1, 600),
+        Option("warm_up", 5.0, "how long runs before", 0, 60),
+    ),
+    (
+        "value_age_p50_ms",
+        "value_age_p99_ms",
+        "ticks_per_second",
+        "frames_per_second",
+        "screen_hz_lowest",
+    ),
+    lambda options: uvloop.run(run(options)),
+)
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(BENCHMARK))
