@@ -29,6 +29,7 @@ from orion.platform.datadir import DataFolder, StartError, make_run_dir
 from orion.platform.descriptors import Sender
 from orion.platform.embedded import Access, EmbeddedPostgres
 from orion.platform.logfile import LogFile
+from orion.platform.nursery import Nursery
 from orion.platform.retention import Retention
 from orion.platform.supervise import Spec, Supervisor
 
@@ -118,7 +119,8 @@ async def up(settings: Settings, console: Console) -> None:
         listeners = listen(settings.platform.bind, settings.platform.port)
         for sock in listeners:
             stack.callback(sock.close)
-        work = asyncio.ensure_future(_serve(settings, screen, listeners, stop))
+        nursery = await stack.enter_async_context(_nursery(settings))
+        work = asyncio.ensure_future(_serve(settings, screen, listeners, stop, nursery))
         await stop.watch(work)
     screen.say("Stopped. Everything is kept; ./orion up goes on from here.")
 
@@ -137,14 +139,21 @@ def check(settings: Settings) -> None:
 
 
 async def _serve(
-    settings: Settings, screen: Screen, listeners: list[socket.socket], stop: _Stop
+    settings: Settings,
+    screen: Screen,
+    listeners: list[socket.socket],
+    stop: _Stop,
+    nursery: Nursery,
 ) -> None:
     """The platform from the first step to the last; returns after an orderly stop."""
     async with _database(settings, screen, stop):
         with screen.step("Database: looking for migrations") as done:
             done(f"Database: {await _migrate(settings)}")
         supervisor = Supervisor(
-            specs(settings), settings.data_dir / "logs", lambda _name, text: screen.notice(text)
+            specs(settings),
+            settings.data_dir / "logs",
+            lambda _name, text: screen.notice(text),
+            nursery,
         )
         stop.supervisor = supervisor
         acceptor = _acceptor(settings, listeners)
@@ -246,9 +255,20 @@ def specs(settings: Settings) -> list[Spec]:
             (sys.executable, "-P", "-m", "orion.app.child", name, *services),
             environment,
             last=name not in OUTER,
+            words=(name, *services),
         )
         for name, services in layout(settings.platform.processes).items()
     ]
+
+
+def _nursery(settings: Settings) -> Nursery:
+    longest = max(len(" ".join(spec.command)) for spec in specs(settings))
+    return Nursery(
+        (sys.executable, "-P", "-m", "orion.app.nursery"),
+        settings.child_environment(),
+        settings.data_dir / "logs" / "nursery.log",
+        room=longest,
+    )
 
 
 def _acceptor(settings: Settings, listeners: list[socket.socket]) -> Acceptor:

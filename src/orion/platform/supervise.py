@@ -22,6 +22,7 @@ from pathlib import Path
 
 from orion.platform.datadir import StartError
 from orion.platform.logfile import LogFile
+from orion.platform.nursery import Born, Nursery
 
 SPAWN = Path(__file__).with_name("spawn.py")
 READY_FD = "ORION_READY_FD"
@@ -47,6 +48,7 @@ class Spec:
     command: Sequence[str]
     environment: Mapping[str, str]
     last: bool = False
+    words: Sequence[str] = ()  # what a copy of the nursery continues with; none: always started
 
 
 @dataclass
@@ -69,7 +71,7 @@ class Child:
 
     spec: Spec
     log: LogFile
-    process: Process | None = None
+    process: Process | Born | None = None
     is_ready: bool = False
     was_ready: bool = False
     started_at: float = 0.0
@@ -87,11 +89,17 @@ class Child:
 
 class Supervisor:
     """`start` returns when all are ready or raises StartError; `stop` ends them. `notice(process,
-    text)` is told what happens.
+    text)` is told what happens. With a nursery, processes are forked from it where it can.
     """
 
-    def __init__(self, specs: Sequence[Spec], logs: Path, notice: Notice):
-        self._notice = notice
+    def __init__(
+        self,
+        specs: Sequence[Spec],
+        logs: Path,
+        notice: Notice,
+        nursery: Nursery | None = None,
+    ):
+        self._notice, self._nursery = notice, nursery
         self._loop = asyncio.get_running_loop()
         self._stopping = False
         self._failed: asyncio.Future[None] = self._loop.create_future()
@@ -187,13 +195,21 @@ class Supervisor:
         try:
             child.tail.clear()
             child.started_at = self._loop.time()
-            child.process = await _spawn(child.spec, pipe.telling)
+            child.process = await self._begin(child.spec, pipe.telling)
             pipe.listen()
             await self._read_log(child)
             return await child.process.wait()
         finally:
             child.is_ready = False
             pipe.close()
+
+    async def _begin(self, spec: Spec, telling: int) -> Process | Born:
+        if self._nursery is not None and spec.words:
+            ready = (READY_FD, telling)
+            born = await self._nursery.bear(spec.command, spec.words, spec.environment, ready)
+            if born is not None:
+                return born
+        return await _spawn(spec, telling)
 
     def _heard(self, child: Child) -> None:
         if child.was_ready:

@@ -11,7 +11,7 @@ import asyncio
 import hashlib
 import logging
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -26,9 +26,7 @@ _tracer: trace.Tracer | None = None
 LATENCY_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 
-def configure(
-    process: str, level: str = "info", otlp_endpoint: str = "", file: Any = None
-) -> None:
+def configure(process: str, level: str = "info", otlp_endpoint: str = "", file: Any = None) -> None:
     """Sets this process's logging (to `file`, else stderr) and tracing up. Call once, first."""
     numeric = getattr(logging, level.upper())
     structlog.configure(
@@ -122,12 +120,25 @@ def histogram(
 
 
 _metrics: dict[str, Any] = {}
+_homes: dict[str, str] = {}  # the module that made each
+
+
+def keep(services: Collection[str]) -> None:
+    """In a copy of a process that imported every service: forgets the metrics of those that do
+    not run here.
+    """
+    for name, home in list(_homes.items()):
+        words = home.split(".")
+        if words[:2] == ["orion", "services"] and words[2] not in services:
+            REGISTRY.unregister(_metrics.pop(name))
+            del _homes[name]
 
 
 def _metric(kind: Any, name: str, doc: str, labels: Sequence[str], **more: Any) -> Any:
     full = f"orion_{name}"
     if full not in _metrics:
         _metrics[full] = kind(full, doc, tuple(labels), **more)
+        _homes[full] = str(sys._getframe(2).f_globals.get("__name__", ""))
     return _metrics[full]
 
 
