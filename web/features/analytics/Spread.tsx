@@ -104,12 +104,16 @@ function Chart({
       if (performance.now() - lastDraw >= REDRAW_MS) draw();
     });
     const watcher = new ResizeObserver(() => plot?.size(element.clientWidth, element.clientHeight));
-    void import('./plot').then((module) => {
+    const load = async () => {
+      // Drawing can wait for the first prices; the library then comes without delaying them.
+      await market.firstPrices();
+      const module = await import('./plot');
       if (gone) return;
       plot = new module.SpreadPlot(element, decimals);
       watcher.observe(element);
       draw();
-    });
+    };
+    void load();
     return () => {
       gone = true;
       stop();

@@ -13,6 +13,8 @@ export interface Live {
 }
 
 const SHORTEST_PAINT_GAP_MS = 95;
+/** What is not needed for prices waits for the first of them, but no longer than this. */
+const FIRST_PRICES_MS = 1_500;
 
 /**
  * The newest tick of each instrument, conflated: frames only mark instruments as changed, and once
@@ -29,6 +31,16 @@ export class MarketStore {
   readonly latency = new Latency();
   readonly received = new Rate();
   readonly painted = new Rate();
+  private showFirst: () => void = () => {};
+  private readonly first = new Promise<void>((shown) => {
+    this.showFirst = shown;
+  });
+
+  /** Settles when the first prices are on screen; soon, too, where none come. */
+  firstPrices(): Promise<void> {
+    const patience = new Promise<void>((over) => setTimeout(over, FIRST_PRICES_MS));
+    return Promise.race([this.first, patience]);
+  }
 
   get = (id: string): Live | undefined => this.live.get(id);
   isStale = (id: string): boolean => this.stale.has(id);
@@ -96,6 +108,8 @@ export class MarketStore {
     const ids = changed.map((tick) => tick.instrumentId);
     for (const listener of this.everyone) listener(ids);
     if (painted.length > 0 && !document.hidden) this.measure(painted);
+    // Two frames on: these prices are painted by then.
+    if (ids.length > 0) afterFrame(() => afterFrame(this.showFirst));
   };
 
   /** Runs right after the frame in which these ticks were painted. */
@@ -113,6 +127,11 @@ export class MarketStore {
     };
     requestAnimationFrame(() => port2.postMessage(null));
   }
+}
+
+function afterFrame(then: () => void): void {
+  if (document.hidden) setTimeout(then, 0);
+  else requestAnimationFrame(then);
 }
 
 function directionOf(before: Live | undefined, tick: Tick): Direction {
