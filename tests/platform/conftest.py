@@ -34,7 +34,7 @@ def postgres() -> Iterator[Server]:
 @pytest.fixture(scope="module")
 async def toy_template(postgres: Server) -> AsyncIterator[TestDatabase]:
     """A database with the toy service's tables, for a module."""
-    async with postgres.database("0001") as db:
+    async with postgres.database("0001", "0008") as db:
         await prepare(db)
         yield db
 
@@ -59,7 +59,7 @@ async def wipe(dsn: str) -> None:
     """An empty log, as owner."""
     sql = await asyncpg.connect(dsn)
     await sql.execute(
-        "truncate bus.log, bus.log_hourly, bus.head, bus.ckpt, bus.copies, bus.dead_letters, bus.sequences,"
+        "truncate bus.log, bus.log_hourly, bus.head, bus.ckpt, bus.copies, bus.dead_letters, bus.processed_events, bus.sequences,"
         " toy.state, toy.inbox, hears.state, hears.inbox, toy.rm_totals, toy.rm_notes"
     )
     await sql.close()
@@ -69,7 +69,7 @@ async def wipe(dsn: str) -> None:
 async def place(request: pytest.FixtureRequest, toy_template: TestDatabase) -> AsyncIterator[Place]:
     """Each adapter in turn: the same test case over all of them."""
     if request.param == "memory":
-        store = MemoryStore(SystemClock())
+        store = MemoryStore(SystemClock(), say=toy.say)
         bus = MemoryBus(store, toy.TOPICS)
         yield Place("memory", store, bus, lambda: (store, bus), "")
         return
@@ -94,7 +94,7 @@ async def _pairs(dsn: str) -> AsyncIterator[Callable[[], Any]]:
 
     def again() -> Any:
         ring = Ring()
-        pair = (PostgresStore(dsn, ring), PostgresBus(dsn, ring=ring, topics=toy.TOPICS))
+        pair = (PostgresStore(dsn, ring, say=toy.say), PostgresBus(dsn, ring=ring, topics=toy.TOPICS))
         made.extend(pair)
         return pair
 

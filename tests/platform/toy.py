@@ -14,15 +14,27 @@ import msgspec
 from orion.platform.bus.port import Record, partition_of
 from orion.platform.bus.topics import Topic
 from orion.platform.project import Delete, RowOperation, Upsert
+from orion.platform.store.port import LETTER_TOPIC, LetterChange
 from orion.platform.transact import Context, Decided, Fact, Snapshot
 
 TOPICS = {
     "toy.events": Topic("toy.events", 8, owner="toy"),
     "toy.notes": Topic("toy.notes", 8, owner="toy"),
-    "toy.orders": Topic("toy.orders", 8),
+    "toy.orders": Topic("toy.orders", 8, owner="hears"),
     "toy.ticks": Topic("toy.ticks", 4, hourly=True, cap_mb=16),
     "toy.seldom": Topic("toy.seldom", 1),
+    LETTER_TOPIC: Topic(LETTER_TOPIC, 1),
 }
+
+
+def say(change: LetterChange) -> Fact:
+    """What becomes of dead letters, in the simplest words."""
+    letter, r = change.letter, change.letter.record
+    name = entity(("letter", r.tenant, letter.consumer, r.topic, r.part, r.offset))
+    kind = "DeadLetterReplayed" if change.outcome else "DeadLetterParked"
+    words = {"of": r.event_id, "outcome": change.outcome, "by": change.by, "error": change.error}
+    body = msgspec.json.encode(words)
+    return Fact(LETTER_TOPIC, name, change.sequence, kind, f"{name}:{change.sequence}", body)
 
 
 def entity(name: object, slot: int | None = None) -> str:
@@ -181,6 +193,7 @@ __all__ = [
     "ToyAggregate",
     "entity",
     "part",
+    "say",
 ]
 
 

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from types import ModuleType
 from typing import Any
 
+from orion.app.letters import letter_fact
 from orion.app.profiles import SERVICE_KEY, addresses, secrets
 from orion.app.running import database_of, settings_of_running
 from orion.platform.auth import ServiceTokens
@@ -113,7 +114,7 @@ async def dead_letters(settings: Settings) -> AsyncIterator[tuple[ModuleType, An
     from orion.platform.store.postgres import PostgresStore
 
     work = part("orion.platform.deadletters", "dlq")
-    async with database_of(settings) as door, PostgresStore.open(door) as store:
+    async with database_of(settings) as door, PostgresStore.open(door, say=letter_fact) as store:
         yield work, store
 
 

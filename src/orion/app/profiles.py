@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 
+from orion.app.letters import letter_fact
 from orion.app.modules import layout
 from orion.platform.auth import HttpKeys, ServiceTokens, Verifier
 from orion.platform.bus.postgres import PostgresBus
@@ -56,7 +57,7 @@ async def open_ports(process: str, settings: Settings) -> AsyncIterator[Ports]:
     key = secrets(settings).read(SERVICE_KEY)
     async with AsyncExitStack() as stack:
         door = access(settings)
-        store = await stack.enter_async_context(PostgresStore.open(door))
+        store = await stack.enter_async_context(PostgresStore.open(door, say=letter_fact))
         bus = await stack.enter_async_context(PostgresBus.open(door))
         database = await stack.enter_async_context(PostgresDatabase.open(door))
         directory = Directory(addresses(settings), ServiceTokens(key, process, clock))

@@ -37,9 +37,10 @@ async def replay_letters(
     consumer: str,
     tenant: str | None = None,
     entity: str | None = None,
+    by: str = "",
 ) -> Sequence[DeadLetter]:
     """Asks the consumer to process these letters again, whole entities at a time. Returns what was
-    asked for. Idempotent.
+    asked for. Idempotent: what was asked for already, or is processed, is not asked for again.
     """
     letters = [
         x
@@ -49,5 +50,5 @@ async def replay_letters(
         if entity in (None, x.record.entity)
     ]
     if letters:
-        await store.request_replay(letters)
+        await store.request_replay(letters, by)
     return letters

@@ -208,6 +208,8 @@ class Fold:
                 self._log(item, fact, part, at)
         if item.key is not None:
             self.batch.entries.append(Entry(item.tenant, item.part, item.key, decided.stored, at))
+        if item.letter is not None:
+            self.batch.settled.append(item.letter)
         self.outcomes.append((item, decided))
 
     def _still_due(self, item: Item, changed: _Changed | None, cell: Cell | None) -> bool:

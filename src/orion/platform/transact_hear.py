@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from orion.platform import telemetry
-from orion.platform.errors import InvalidMessage, Unavailable
+from orion.platform.errors import InvalidMessage, NotOwner, Unavailable
+from orion.platform.store.letters import OPEN
 from orion.platform.store.port import Advance, CheckpointMoved, DeadLetter
 from orion.platform.transact_fold import Fold, Name
 from orion.platform.transact_queue import Item
@@ -49,11 +50,9 @@ class Hearing:
 
     async def _load_parked(self, group: str, number: int) -> None:
         letters = await self._owner.store.letters(consumer=group, limit=100_000)
-        self.parked[group, number] = {
-            (x.record.tenant, x.record.entity)
-            for x in letters
-            if x.record.part == number and x.status != "replayed"
-        }
+        waiting = [x.record for x in letters if x.status != "replayed"]
+        OPEN.labels(group).set(len(waiting))
+        self.parked[group, number] = {(r.tenant, r.entity) for r in waiting if r.part == number}
 
     def end(self, number: int) -> None:
         """The partition is gone."""
@@ -88,7 +87,10 @@ class Hearing:
                     key = (group, item.record.topic, item.record.part)
                     self._rewind(key, item.record.offset)
                     self._cursor[key] = positions.get((item.record.topic, item.record.part), 0)
-        return [i for i in items if i.record is None]
+        for item in items:
+            if item.letter is not None:
+                self._owner.answer(item, CheckpointMoved("look at the letters again"))
+        return [i for i in items if i.record is None and i.letter is None]
 
     def merge(self, fold: Fold) -> None:
         """After the commit: entities with a new dead letter are parked."""
@@ -166,16 +168,20 @@ class Hearing:
             if x.record.part == number and x.record.topic == follow.topic and x.status != "replayed"
         ]
         stuck: set[Name] = set()
+        wanted = [x for x in letters if x.status == "requested"]
+        known = await owner.store.processed(follow.group, wanted)
         for letter in letters:
             name = (letter.record.tenant, letter.record.entity)
             if name in stuck or letter.status != "requested":
                 stuck.add(name)  # an earlier letter was not asked for: later ones would overtake it
                 continue
+            if (letter.record.tenant, letter.record.event_id) in known:
+                await owner.store.settle([letter])  # its effect is there: not a second time
+                continue
             try:
-                heard = follow.to_command(letter.record)
-                if heard is not None:
-                    await self._submit(letter, number, heard)
-                await owner.store.settle([letter])
+                await self._again(follow, letter, number)
+            except (CheckpointMoved, NotOwner, Unavailable):
+                break  # not the letter's fault: another look, another try
             except InvalidMessage as error:
                 stuck.add(name)
                 await owner.store.settle([letter], error=str(error))
@@ -184,13 +190,25 @@ class Hearing:
                 await owner.store.settle([letter], error=f"{type(error).__name__}: {error}")
         await self._load_parked(follow.group, number)
 
+    async def _again(self, follow: Follow, letter: DeadLetter, number: int) -> None:
+        """The letter as a command; what it causes, its mark in the inbox and what is said of it are
+        one write.
+        """
+        heard = follow.to_command(letter.record)
+        if heard is None:  # of no concern to this version
+            tenants = [letter.record.tenant]
+            async with self._owner.store.effect(
+                self._owner.aggregate.service, tenants, (), settled=[letter]
+            ):
+                return
+        await self._submit(letter, number, heard)
+
     async def _submit(self, letter: DeadLetter, number: int, heard: tuple[str, Any]) -> None:
-        """Idempotent without a key: the aggregate gives no new facts for a command it has seen."""
         loop = asyncio.get_running_loop()
         owner = self._owner
         answer: asyncio.Future[Any] = loop.create_future()
         item = Item(
-            letter.record.tenant, heard[0], number, heard[1], answer=answer,
+            letter.record.tenant, heard[0], number, heard[1], answer=answer, letter=letter,
             overdue=loop.time() + owner.limits.timeout_s,
         )  # fmt: skip
         owner.lanes.put(letter.record.tenant, item)

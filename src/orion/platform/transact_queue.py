@@ -8,10 +8,13 @@ import asyncio
 from collections import deque
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from orion.platform.bus.port import Record
 from orion.platform.transact_words import Key
+
+if TYPE_CHECKING:
+    from orion.platform.store.port import DeadLetter
 
 
 @dataclass(eq=False, slots=True)
@@ -30,6 +33,7 @@ class Item:
     due: int | None = None
     group: str = ""
     record: Record | None = None
+    letter: DeadLetter | None = None  # the command is its replay
     tries: int = 0
 
 

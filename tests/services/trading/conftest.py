@@ -31,7 +31,7 @@ async def ground(request: pytest.FixtureRequest, clock: ManualClock) -> AsyncIte
         yield store, MemoryBus(store)
         return
     server: Server = request.getfixturevalue("postgres")
-    async with server.database("0001", "0002", "0003", "0004", "0005") as db:
+    async with server.database("0001", "0002", "0003", "0004", "0005", "0008") as db:
         made: list[PostgresStore] = []
         bus = PostgresBus(db.writer)
 

@@ -23,7 +23,7 @@ BODY = "convert_from(body, 'UTF8')"
 @pytest.fixture
 async def dealt(postgres: Server, clock: ManualClock) -> AsyncIterator[TestDatabase]:
     """A history with two trades, one of them after a last look, an expiry and a cancel."""
-    async with postgres.database("0001", "0004", "0005") as db:
+    async with postgres.database("0001", "0004", "0005", "0008") as db:
         store, bus = PostgresStore(db.writer), PostgresBus(db.writer)
         async with Street(store, bus, clock) as street:
             for n, lp in enumerate(("ASH", "CEDAR")):

@@ -102,6 +102,15 @@ async def _keep(_connection: Any) -> None:
     """
 
 
+def raise_if_cancelled(error: Exception) -> None:
+    """A transaction whose connection breaks while its task is cancelled ends with the connection's
+    error, which must not hide the cancellation.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError from error
+
+
 class Pool:
     """A few connections, opened when first needed. Errors of the connection come out as
     Unavailable.
@@ -124,6 +133,7 @@ class Pool:
         except TimeoutError as error:
             raise Unavailable("no database connection is free") from error
         except GONE as error:
+            raise_if_cancelled(error)
             raise Unavailable(f"the database does not answer: {error}") from error
         except asyncpg.PostgresError as error:
             if sqlstate(error) == "53100":

@@ -13,7 +13,12 @@ from orion.platform.bus.port import Record
 from orion.platform.bus.ring import Ring
 from orion.platform.clock import Clock
 from orion.platform.errors import Unavailable
+from orion.platform.store.letters import count, name_of
 from orion.platform.store.port import (
+    APPLIED,
+    DUPLICATE,
+    FAILED,
+    LETTER_TOPIC,
     Advance,
     Batch,
     CheckpointMoved,
@@ -24,7 +29,9 @@ from orion.platform.store.port import (
     HeadMove,
     Holder,
     KeyKnown,
+    LetterChange,
     Line,
+    Say,
     StateMoved,
 )
 from orion.platform.transact_words import Key, Snapshot
@@ -49,8 +56,9 @@ class MemoryStore:
     what a test wants to happen.
     """
 
-    def __init__(self, clock: Clock, ring: Ring | None = None) -> None:
+    def __init__(self, clock: Clock, ring: Ring | None = None, say: Say | None = None) -> None:
         self.clock = clock
+        self._say = say
         self.ring = ring or Ring()
         self.heads: dict[tuple[str, int], _Lease] = {}
         self.log: dict[tuple[str, int], list[Line]] = {}
@@ -58,6 +66,7 @@ class MemoryStore:
         self.inbox: dict[str, dict[tuple[str, int, str, str, str], tuple[bytes, bytes, int]]] = {}
         self.checkpoints: dict[tuple[str, str, int], int] = {}
         self.dead: dict[tuple[str, str, str, int, int], DeadLetter] = {}
+        self.done: set[tuple[str, str, str]] = set()  # (consumer, tenant, event id) of replays
         self.kept: dict[tuple[str, int, str, str], tuple[int, int]] = {}
         self.copies: dict[tuple[str, str], tuple[str, int]] = {}
         self.down = False
@@ -78,6 +87,7 @@ class MemoryStore:
         self._check_fence(batch.heads)
         self._check_advances(batch.advances)
         self._check_rows(batch)
+        self._check_settled(batch.settled)
         self._do(batch)
         self.after(batch)
 
@@ -134,8 +144,47 @@ class MemoryStore:
             lines = self.log.setdefault((line.record.topic, line.record.part), [])
             assert len(lines) == line.record.offset
             lines.append(line)
-        for letter in batch.letters:
-            self.dead.setdefault(self._letter_name(letter), letter)
+        self._change_letters(batch.letters, batch.settled)
+
+    def _check_settled(self, letters: Sequence[DeadLetter]) -> None:
+        for letter in letters:
+            is_done = self._mark(letter) in self.done
+            if is_done or self.dead[name_of(letter)].status != "requested":
+                raise CheckpointMoved("a letter was replayed by somebody else")
+
+    @staticmethod
+    def _mark(letter: DeadLetter) -> tuple[str, str, str]:
+        return (letter.consumer, letter.record.tenant, letter.record.event_id)
+
+    def _change_letters(self, new: Sequence[DeadLetter], settled: Sequence[DeadLetter]) -> None:
+        for letter in settled:
+            self.done.add(self._mark(letter))
+            self._change(letter, APPLIED, status="replayed")
+        for letter in new:
+            if self.dead.setdefault(name_of(letter), letter) is letter:
+                self._tell(letter, "", "")
+
+    def _change(self, letter: DeadLetter, outcome: str, error: str = "", **changes: Any) -> None:
+        name = name_of(letter)
+        self.dead[name] = replace(self.dead[name], outcome=outcome, **changes)
+        self._tell(self.dead[name], outcome, error)
+
+    def _tell(self, letter: DeadLetter, outcome: str, error: str) -> None:
+        name, is_told = name_of(letter), self._say and letter.record.topic != LETTER_TOPIC
+        said = letter.said + 1 if is_told else 0
+        self.dead[name] = replace(letter, said=said)
+        lease = self.heads.setdefault((LETTER_TOPIC, 0), _Lease())
+        now = self.clock.now()
+        change = LetterChange(letter, said, now, outcome, letter.asked_by, error)
+        count([change])
+        if self._say is None or not is_told:
+            return
+        fact, lease.at = self._say(change), max(lease.at, now)
+        record = Record(LETTER_TOPIC, 0, lease.next, lease.at, letter.record.tenant, fact.entity_id,
+                        fact.sequence, fact.event_type, fact.event_id, fact.body)  # fmt: skip
+        lease.next += 1
+        self.log.setdefault((LETTER_TOPIC, 0), []).append(Line(record, None))
+        self.tell([record])
 
     def tell(self, records: Sequence[Record]) -> None:
         """See the port."""
@@ -310,28 +359,19 @@ class MemoryStore:
         """See the port. The session is None: effects of simulations live in memory."""
         self._look()
         self._check_advances(advances)
+        self._check_settled(settled)
         yield None
         self._look()
         self._check_advances(advances)
-        if any(self.dead[self._letter_name(x)].status != "requested" for x in settled):
-            raise CheckpointMoved("a letter was replayed by somebody else")
+        self._check_settled(settled)
         for a in advances:
             self.checkpoints[a.consumer, a.topic, a.part] = a.end
-        for letter in letters:
-            self.dead.setdefault(self._letter_name(letter), letter)
-        for letter in settled:
-            name = self._letter_name(letter)
-            self.dead[name] = replace(self.dead[name], status="replayed")
+        self._change_letters(letters, settled)
 
     async def bury(self, letters: Sequence[DeadLetter], advances: Sequence[Advance]) -> None:
         """See the port."""
         async with self.effect("bus", (), advances, letters=letters):
             pass
-
-    @staticmethod
-    def _letter_name(letter: DeadLetter) -> tuple[str, str, str, int, int]:
-        r = letter.record
-        return (letter.consumer, r.topic, r.tenant, r.part, r.offset)
 
     async def letters(
         self,
@@ -353,25 +393,41 @@ class MemoryStore:
         found.sort(key=lambda x: (x.consumer, x.record.topic, x.record.part, x.record.offset))
         return found[:limit]
 
-    async def request_replay(self, letters: Sequence[DeadLetter]) -> int:
+    async def request_replay(self, letters: Sequence[DeadLetter], by: str = "") -> int:
         """See the port."""
-        names = [self._letter_name(x) for x in letters]
+        names = [name_of(x) for x in letters]
         waiting = [n for n in names if n in self.dead and self.dead[n].status == "waiting"]
         for name in waiting:
-            self.dead[name] = replace(self.dead[name], status="requested")
+            self.dead[name] = replace(self.dead[name], status="requested", asked_by=by)
         return len(waiting)
 
-    async def settle(self, letters: Sequence[DeadLetter], *, error: str | None = None) -> None:
+    async def processed(self, consumer: str, letters: Sequence[DeadLetter]) -> set[tuple[str, str]]:
+        """See the port."""
+        self._look()
+        marks = {self._mark(x) for x in letters if x.consumer == consumer} & self.done
+        return {(tenant, event_id) for _, tenant, event_id in marks}
+
+    async def told(self, letter: DeadLetter) -> list[Record]:
+        """See the port."""
+        if self._say is None:
+            return []
+        entity = self._say(LetterChange(letter, 1, 0)).entity_id
+        lines = self.log.get((LETTER_TOPIC, 0), [])
+        return [x.record for x in lines if x.record.entity == entity]
+
+    async def settle(self, letters: Sequence[DeadLetter], *, error: str = "") -> None:
         """See the port."""
         for letter in letters:
-            name = self._letter_name(letter)
-            old = self.dead[name]
-            if error is None:
-                self.dead[name] = replace(old, status="replayed")
+            old = self.dead[name_of(letter)]
+            if old.status != "requested":
+                continue
+            if not error:
+                self._change(letter, DUPLICATE, status="replayed")
             else:
-                self.dead[name] = replace(
-                    old, status="waiting", parked=False, attempts=old.attempts + 1, error=error
-                )
+                tried = old.attempts + 1
+                self._change(letter, FAILED, error, status="waiting", parked=False, attempts=tried)
+                name = name_of(letter)
+                self.dead[name] = replace(self.dead[name], error=error)
 
     async def close(self) -> None:
         """Nothing is held."""

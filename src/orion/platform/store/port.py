@@ -7,13 +7,16 @@ tests).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from orion.platform.bus.port import Record
-from orion.platform.transact_words import Key, Snapshot
+from orion.platform.transact_words import Fact, Key, Snapshot
+
+LETTER_TOPIC = "dlq.changes"
+APPLIED, DUPLICATE, FAILED = "APPLIED", "DUPLICATE", "FAILED"
 
 
 class StoreError(Exception):
@@ -125,6 +128,26 @@ class DeadLetter:
     attempts: int
     parked: bool  # True: it only follows an earlier letter of its entity
     status: str = "waiting"  # waiting | requested | replayed
+    asked_by: str = ""  # who wanted the replay
+    outcome: str = ""  # of the last replay: APPLIED, DUPLICATE, FAILED
+    said: int = 0  # how many events tell of it
+
+
+@dataclass(frozen=True, slots=True)
+class LetterChange:
+    """What happened to a letter, to be said in the log. No `outcome`: it was parked. `sequence` 0:
+    nothing is said of it.
+    """
+
+    letter: DeadLetter
+    sequence: int
+    at: int
+    outcome: str = ""
+    by: str = ""
+    error: str = ""
+
+
+Say = Callable[[LetterChange], Fact]  # puts a change into words (and bytes); pure
 
 
 @dataclass(slots=True)
@@ -140,6 +163,7 @@ class Batch:
     rows: list[Row] = field(default_factory=list)
     lines: list[Line] = field(default_factory=list)  # in the order of offsets per head
     letters: list[DeadLetter] = field(default_factory=list)
+    settled: list[DeadLetter] = field(default_factory=list)  # letters whose effect this is
     sequences: list[tuple[str, int, str, str, int, int]] = field(default_factory=list)
     hourly: bool = False  # publisher of a topic that is kept by the hour
 
@@ -284,8 +308,9 @@ class Store(Leases, Protocol):
         settled: Sequence[DeadLetter] = (),
     ) -> AbstractAsyncContextManager[Sql]:
         """A consumer's transaction: what is written in it, its positions, new dead letters and
-        letters now replayed; or nothing of all that. Raises CheckpointMoved (positions, or a letter
-        that is not there to be replayed), Refused for data the database does not take, Unavailable.
+        letters now replayed (with their marks in the inbox); or nothing of all that. Raises
+        CheckpointMoved (positions, or a letter that is not there to be replayed), Refused for data
+        the database does not take, Unavailable.
         """
         ...
 
@@ -302,12 +327,22 @@ class Store(Leases, Protocol):
         """Dead letters in log order."""
         ...
 
-    async def request_replay(self, letters: Sequence[DeadLetter]) -> int:
-        """Marks letters for their consumer to process again."""
+    async def request_replay(self, letters: Sequence[DeadLetter], by: str = "") -> int:
+        """Marks letters for their consumer to process again; says how many were not marked yet."""
         ...
 
-    async def settle(self, letters: Sequence[DeadLetter], *, error: str | None = None) -> None:
-        """Replayed (no error), or waiting again with one more attempt."""
+    async def processed(self, consumer: str, letters: Sequence[DeadLetter]) -> set[tuple[str, str]]:
+        """(tenant, event id) of those whose effect this consumer's inbox knows."""
+        ...
+
+    async def settle(self, letters: Sequence[DeadLetter], *, error: str = "") -> None:
+        """The end of a replay without an effect: waiting again with one more attempt, or (no error)
+        processed before. Only of letters that somebody asked for.
+        """
+        ...
+
+    async def told(self, letter: DeadLetter) -> list[Record]:
+        """What the log says of a letter, in order."""
         ...
 
     async def close(self) -> None: ...

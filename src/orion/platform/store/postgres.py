@@ -14,6 +14,7 @@ from orion.platform import telemetry
 from orion.platform.bus.port import Record
 from orion.platform.bus.postgres import CHANNEL
 from orion.platform.bus.ring import Ring, ring_of
+from orion.platform.clock import Clock, SystemClock
 from orion.platform.errors import Unavailable
 from orion.platform.store.columns import append_columns, put_columns
 from orion.platform.store.connection import (
@@ -24,44 +25,56 @@ from orion.platform.store.connection import (
     Pool,
     connect,
     named,
+    raise_if_cancelled,
     sqlstate,
 )
+from orion.platform.store.letters import COLUMNS, Letters, count, from_row, name_of, request
 from orion.platform.store.port import (
+    DUPLICATE,
+    FAILED,
+    LETTER_TOPIC,
     Advance,
     Batch,
     CheckpointMoved,
     DeadLetter,
     Head,
     Holder,
+    LetterChange,
     OutcomeUnknown,
     Refused,
+    Say,
 )
 from orion.platform.transact_words import Key, Snapshot
 
 TELL_GAP_S = 0.005  # between two wake-ups of other processes: each of them is a transaction
 _STATE = "tenant, id, version, live, status, deadline, ordinal, body, schema"
-_LETTER = (
-    "consumer, topic, part, offs, at, tenant, entity, seq, type, event_id, body, error, trace, version,"
-    " attempts, parked, status"
-)
 
 
 class PostgresStore:
     """Writes as orion_writer. One connection per writer task, a few for everything else."""
 
-    def __init__(self, dsn: str, ring: Ring | None = None, *, connections: int = 4) -> None:
+    def __init__(
+        self,
+        dsn: str,
+        ring: Ring | None = None,
+        *,
+        connections: int = 4,
+        say: Say | None = None,
+        clock: Clock | None = None,
+    ) -> None:
         self._dsn = dsn
         self._ring = ring or ring_of(dsn)
         self._pool = Pool(dsn, PLAIN, size=connections, name="store")
         self._lines: dict[str, tuple[asyncpg.Connection, Any]] = {}
         self._untold: dict[tuple[str, int], int] = {}
         self._telling: asyncio.Task[None] | None = None
+        self._letters = Letters(say, clock or SystemClock())
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, door: Door) -> AsyncIterator[PostgresStore]:
-        """Opens as long as the block lasts."""
-        store = cls(door.dsn("orion_writer"))
+    async def open(cls, door: Door, say: Say | None = None) -> AsyncIterator[PostgresStore]:
+        """Opens as long as the block lasts. `say`: what goes into the log of dead letters."""
+        store = cls(door.dsn("orion_writer"), say=say)
         try:
             yield store
         finally:
@@ -82,16 +95,18 @@ class PostgresStore:
     async def _write(self, batch: Batch, call: str, columns: tuple[Any, ...]) -> None:
         connection, statement = await self._line(batch.service, call)
         try:
-            if batch.letters:
-                async with connection.transaction():
-                    await statement.fetchval(*columns)
-                    await self._insert_letters(connection, batch.letters)
+            if batch.letters or batch.settled:
+                await self._write_with_letters(batch, connection, statement, columns)
             else:
                 await statement.fetchval(*columns)
         except BaseException as error:
             if not isinstance(error, Exception):
                 self._drop(batch.service)  # cancelled: the line may be in the middle of something
                 raise
+            if isinstance(error, CheckpointMoved):
+                raise
+            if isinstance(error, GONE):
+                raise_if_cancelled(error)
             failure = named(error)
             if isinstance(failure, OutcomeUnknown):
                 self._drop(batch.service)
@@ -99,6 +114,24 @@ class PostgresStore:
                 await self._pool.execute("select bus.make_partitions()")
                 failure = Unavailable("the log had no partition for today; it has now")
             raise failure from error
+
+    async def _write_with_letters(
+        self, batch: Batch, connection: Any, statement: Any, columns: tuple[Any, ...]
+    ) -> None:
+        async with connection.transaction():
+            await connection.fetchval(
+                "select set_config('orion.tenants', $1::text[]::text, true)", list(batch.tenants)
+            )
+            changes = await self._letters.claim(connection, batch.settled) if batch.settled else []
+            await statement.fetchval(*columns)
+            changes += await self._letters.insert(connection, batch.letters)
+            records = await self._letters.tell(connection, changes)
+        self._now_true(changes, records)
+
+    def _now_true(self, changes: Sequence[LetterChange], records: Sequence[Record]) -> None:
+        count(changes)
+        if records:
+            self.tell(records)
 
     async def _line(self, service: str, call: str) -> tuple[asyncpg.Connection, Any]:
         line = self._lines.get(service)
@@ -314,12 +347,15 @@ class PostgresStore:
             try:
                 async with sql.transaction():
                     await self._begin_effect(sql, tenants, advances)
-                    if settled and await self._settle(sql, settled) != len(settled):
-                        raise CheckpointMoved("a letter was replayed by somebody else")
+                    changes = await self._letters.claim(sql, settled) if settled else []
                     yield sql
-                    if letters:
-                        await self._insert_letters(sql, letters)
+                    changes += await self._letters.insert(sql, letters)
+                    records = await self._letters.tell(sql, changes)
+                self._now_true(changes, records)
             except asyncpg.PostgresError as error:
+                if "no partition of relation" in str(error):
+                    await self._pool.execute("select bus.make_partitions()")
+                    raise Unavailable("the log had no partition for today; it has now") from error
                 failure = named(error)
                 if isinstance(failure, OutcomeUnknown):
                     failure = Unavailable(f"the database went away: {error}")
@@ -327,11 +363,6 @@ class PostgresStore:
                 is_data = sqlstate(error)[:2] in ("22", "23")
                 keep = isinstance(failure, Refused) and not is_data
                 raise (error if keep else failure) from error
-
-    async def _settle(self, sql: Any, letters: Sequence[DeadLetter]) -> int:
-        return await self._mark_in(
-            sql, letters, "status = 'replayed', replayed = now()", "status = 'requested'"
-        )
 
     @staticmethod
     async def _begin_effect(sql: Any, tenants: Sequence[str], advances: Sequence[Advance]) -> None:
@@ -348,23 +379,8 @@ class PostgresStore:
     async def bury(self, letters: Sequence[DeadLetter], advances: Sequence[Advance]) -> None:
         """See the port."""
         tenants = [x.record.tenant for x in letters]
-        async with self.effect("bus", tenants, advances) as sql:
-            await self._insert_letters(sql, letters)
-
-    @staticmethod
-    async def _insert_letters(sql: Any, letters: Sequence[DeadLetter]) -> None:
-        await sql.executemany(
-            f"insert into bus.dead_letters ({_LETTER}) values ({_marks(17)}) on conflict do nothing",  # noqa: S608
-            [
-                (
-                    x.consumer, x.record.topic, x.record.part, x.record.offset, x.record.at, x.record.tenant,
-                    x.record.entity, x.record.seq, x.record.type, x.record.event_id, x.record.body,
-                    x.error[:4000].replace("\0", " "), x.trace[-8000:].replace("\0", " "), x.version,
-                    x.attempts, x.parked, x.status,
-                )
-                for x in letters
-            ],
-        )  # fmt: skip
+        async with self.effect("bus", tenants, advances, letters=letters):
+            pass
 
     async def letters(
         self,
@@ -376,49 +392,47 @@ class PostgresStore:
     ) -> list[DeadLetter]:
         """See the port."""
         rows = await self._pool.fetch(
-            f"select {_LETTER} from bus.dead_letters"  # noqa: S608
+            f"select {COLUMNS} from bus.dead_letters"  # noqa: S608
             " where ($1::text is null or consumer = $1) and ($2::text is null or tenant = $2)"
             " and ($3::text is null or status = $3) order by consumer, topic, part, offs limit $4",
             consumer, tenant, status, limit,
         )  # fmt: skip
-        return [_letter(r) for r in rows]
+        return [from_row(r) for r in rows]
 
-    async def request_replay(self, letters: Sequence[DeadLetter]) -> int:
+    async def request_replay(self, letters: Sequence[DeadLetter], by: str = "") -> int:
         """See the port."""
-        return await self._mark(letters, "status = 'requested'", "status = 'waiting'")
-
-    async def settle(self, letters: Sequence[DeadLetter], *, error: str | None = None) -> None:
-        """See the port."""
-        if error is None:
-            await self._mark(letters, "status = 'replayed', replayed = now()", "true")
-        else:
-            text = error[:4000].replace("\0", " ")
-            await self._mark(
-                letters,
-                "status = 'waiting', parked = false, attempts = attempts + 1, error = $6",
-                "true",
-                text,
-            )
-
-    async def _mark(self, letters: Sequence[DeadLetter], change: str, only: str, *more: str) -> int:
+        if not letters:
+            return 0
         async with self.effect("bus", [x.record.tenant for x in letters], ()) as sql:
-            return await self._mark_in(sql, letters, change, only, *more)
+            return await request(sql, letters, by)
 
-    @staticmethod
-    async def _mark_in(
-        sql: Any, letters: Sequence[DeadLetter], change: str, only: str, *more: str
-    ) -> int:
-        answer = await sql.execute(
-            f"update bus.dead_letters d set {change}"  # noqa: S608
-            " from unnest($1::text[], $2::text[], $3::text[], $4::int[], $5::bigint[])"
-            " as k(tenant, consumer, topic, part, offs)"
-            " where d.tenant = k.tenant and d.consumer = k.consumer and d.topic = k.topic"
-            f" and d.part = k.part and d.offs = k.offs and {only}",
-            [x.record.tenant for x in letters], [x.consumer for x in letters],
-            [x.record.topic for x in letters], [x.record.part for x in letters],
-            [x.record.offset for x in letters], *more,
+    async def processed(self, consumer: str, letters: Sequence[DeadLetter]) -> set[tuple[str, str]]:
+        """See the port."""
+        rows = await self._pool.fetch(
+            "select tenant, event_id from bus.processed_events join unnest($2::text[], $3::text[])"
+            " as k(tenant, event_id) using (tenant, event_id) where consumer = $1",
+            consumer, [x.record.tenant for x in letters], [x.record.event_id for x in letters],
         )  # fmt: skip
-        return int(answer.rpartition(" ")[2])
+        return {(r[0], r[1]) for r in rows}
+
+    async def settle(self, letters: Sequence[DeadLetter], *, error: str = "") -> None:
+        """See the port."""
+        outcome = FAILED if error else DUPLICATE
+        async with self.effect("bus", [x.record.tenant for x in letters], ()) as sql:
+            changes = await self._letters.settle(sql, letters, outcome, error)
+            records = await self._letters.tell(sql, changes)
+        self._now_true(changes, records)
+
+    async def told(self, letter: DeadLetter) -> list[Record]:
+        """See the port."""
+        rows = await self._pool.fetch(
+            "select l.part, l.offs, l.at, l.tenant, l.entity, l.seq, l.type, l.event_id, l.body"
+            " from bus.log l join bus.dead_letters d on d.told_as = l.entity and d.tenant = l.tenant"
+            " where l.topic = $6 and d.tenant = $1 and d.consumer = $2 and d.topic = $3"
+            " and d.part = $4 and d.offs = $5 order by l.offs",
+            *name_of(letter), LETTER_TOPIC,
+        )  # fmt: skip
+        return [Record(LETTER_TOPIC, *row) for row in map(tuple, rows)]
 
     async def close(self) -> None:
         """Closes all connections."""
@@ -448,8 +462,3 @@ def _schema(service: str) -> str:
 def _snapshot(row: Any) -> tuple[str, str, Snapshot]:
     tenant, entity, version, live, status, deadline, ordinal, body, schema = row
     return tenant, entity, Snapshot(version, live, status, deadline, ordinal, body, schema)
-
-
-def _letter(row: Any) -> DeadLetter:
-    r = tuple(row)
-    return DeadLetter(r[0], Record(*r[1:11]), *r[11:])
