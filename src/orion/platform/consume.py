@@ -1,28 +1,29 @@
 """Consumers: at-least-once in, exactly-once effect. The effect and the log position are one
 transaction.
 
-Up to 500 records or 20 ms go into one effect, over all partitions of the group. What fails is tried
-alone: an invalid record goes to the dead letters at once, any other failure is retried with growing
-pauses first, while the other partitions go on. A dead letter parks its entity: later records of it
-follow it there, and a replay brings them back in order through the same handler.
+Up to 500 records or 20 ms go into one effect, over all partitions of the group; consume_crew.py has
+the round, in which groups that hear the same share their effects. What fails is tried alone: an
+invalid record goes to the dead letters at once, any other failure is retried with growing pauses
+first, while the other partitions go on. A dead letter parks its entity: later records of it follow
+it there, and a replay brings them back in order through the same handler.
 """
 
 from __future__ import annotations
 
 import asyncio
 import traceback
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
 
 import msgspec
 
 from orion.platform import telemetry
 from orion.platform.bus.port import Bus, Record
 from orion.platform.bus.topics import Topic, catalogue
+from orion.platform.consume_crew import Crew, ends_of
 from orion.platform.errors import InvalidMessage, Unavailable
-from orion.platform.store.letters import OPEN
 from orion.platform.store.port import (
     Advance,
     CheckpointMoved,
@@ -38,6 +39,10 @@ Handle = Callable[[Sequence[Record], Sql], Awaitable[None]]
 INVALID = (InvalidMessage, msgspec.MsgspecError, Refused, UnicodeError)
 
 _APPLIED = telemetry.counter("consumed_total", "Records applied", ("group", "topic"))
+_DEAD = telemetry.counter(
+    "dead_letters_total", "Records that became dead letters", ("group",)
+)
+_OPEN = telemetry.gauge("dead_letters_open", "Dead letters that wait", ("group",))
 _LAG = telemetry.gauge("consumer_lag", "Records not yet applied", ("group", "topic"))
 _STOPPED = telemetry.gauge(
     "consumer_stopped", "1: stopped at its limit of dead letters", ("group",)
@@ -86,7 +91,6 @@ class Consumer:
         self._parked: dict[int, set[tuple[str, str, str]]] = {}  # part → (topic, tenant, entity)
         self._trouble: dict[tuple[str, int], _Trouble] = {}
         self._open_letters = 0
-        self._began = 0.0
         self._looked = -1e9
         self.stopped: str | None = None
         self.caught_up = False
@@ -104,59 +108,59 @@ class Consumer:
 
     async def run(self) -> None:
         """Consumes until cancelled."""
-        await self._patiently(self._load)
-        loop = asyncio.get_running_loop()
-        while True:
-            try:
-                if loop.time() - self._looked > self.limits.look_s:
-                    self._looked = loop.time()
-                    await self._look()
-                if self.stopped:
-                    await asyncio.sleep(self.limits.look_s)
-                    continue
-                await self._round(loop)
-            except (CheckpointMoved, OutcomeUnknown):
-                # Another copy was first, or nobody knows: the position tells.
-                await asyncio.sleep(self.limits.standby_s)
-                await self._patiently(self._load)
-            except (Unavailable, DiskFull) as error:
-                telemetry.log.warning("consumer.waits", group=self.group, error=str(error))
-                await asyncio.sleep(0.5)
-                await self._patiently(self._load)
+        await Crew((self,)).run()
 
-    async def _round(self, loop: asyncio.AbstractEventLoop) -> None:
-        now = loop.time()
-        free = {h: at for h, at in self._cursor.items() if not self._is_blocked(h, now)}
-        patience = self.limits.look_s
-        for trouble in self._trouble.values():
-            patience = min(patience, max(trouble.until - now, 0.001))
-        if not await self.bus.wait_any(free, 0):
-            self.caught_up = not self._trouble
-            if not await self.bus.wait_any(free, patience):
-                return
-        left = self._began + self.limits.pace_ms / 1000 - loop.time()
-        if left > 0:
-            await asyncio.sleep(left)
-        self._began = loop.time()
-        records = await self._gather(free)
+    # ---- what the crew asks for
+
+    def is_plain(self) -> bool:
+        """Nothing is parked, nothing fails: this group takes whatever comes."""
+        return not (self.stopped or self._trouble or any(self._parked.values()))
+
+    def free(self, now: float) -> dict[tuple[str, int], int]:
+        """The positions from which it may go on now."""
+        if not self._trouble:
+            return self._cursor
+        return {h: at for h, at in self._cursor.items() if not self._is_blocked(h, now)}
+
+    def patience(self, now: float) -> float:
+        """How long it may wait for news before something of its own is due."""
+        due = (max(trouble.until - now, 0.001) for trouble in self._trouble.values())
+        return min((self.limits.look_s, *due))
+
+    def nothing_waits(self) -> None:
+        """All that may be applied is applied."""
+        self.caught_up = not self._trouble
+
+    async def step(self, now: float, upto: Mapping[tuple[str, int], int] | None = None) -> None:
+        """Applies what there is, by itself; not beyond `upto`."""
+        records = await self.gather(self.free(now), upto)
         if records:
-            await self._apply(records)
+            await self.apply(records)
 
     def _is_blocked(self, head: tuple[str, int], now: float) -> bool:
         trouble = self._trouble.get(head)
         return trouble is not None and trouble.until > now
 
-    async def _gather(self, free: Mapping[tuple[str, int], int]) -> list[Record]:
+    async def gather(
+        self,
+        free: Mapping[tuple[str, int], int],
+        upto: Mapping[tuple[str, int], int] | None = None,
+    ) -> list[Record]:
         """Up to a batch, fairly over the partitions, in order within each."""
-        behind = [h for h in free if await self.bus.wait_any({h: free[h]}, 0)]
+        behind = self.bus.behind(free)
         records: list[Record] = []
         share = max(self.limits.batch // max(len(behind), 1), 1)
         for topic, part in behind:
-            single = (topic, part) in self._trouble
-            records += await self.bus.read(topic, part, free[topic, part], 1 if single else share)
+            offset = free[topic, part]
+            limit = 1 if (topic, part) in self._trouble else share
+            if upto is not None:
+                limit = min(limit, upto[topic, part] - offset)
+            if limit > 0:
+                records += await self.bus.read(topic, part, offset, limit)
         return records
 
-    async def _apply(self, records: Sequence[Record]) -> None:
+    async def apply(self, records: Sequence[Record]) -> None:
+        """Effect and positions; of several records one by one when they fail together."""
         try:
             await self._effect(records)
         except (CheckpointMoved, OutcomeUnknown, Unavailable, DiskFull):
@@ -170,7 +174,7 @@ class Consumer:
                     if self._cursor[head] == record.offset and not self._is_blocked(
                         head, asyncio.get_running_loop().time()
                     ):
-                        await self._apply([record])
+                        await self.apply([record])
                 return
             await self._failed(records[0], error)
 
@@ -181,25 +185,28 @@ class Consumer:
             for r in records
             if self._is_parked(r)
         ]
-        ends: dict[tuple[str, int], int] = {}
-        for record in records:
-            ends[record.topic, record.part] = record.offset + 1
-        advances = [
-            Advance(self.group, t, p, self._cursor[t, p], end) for (t, p), end in ends.items()
-        ]
+        ends = ends_of(records)
         tenants = {r.tenant for r in records}
         async with self.store.effect(
-            self.service, sorted(tenants), advances, letters=letters
+            self.service, sorted(tenants), self.advances(ends), letters=letters
         ) as sql:
             if good:
                 await self.handle(good, sql)
+        self.passed(good, ends)
+        if letters:
+            await self._count_letters(len(letters))
+
+    def advances(self, ends: Mapping[tuple[str, int], int]) -> list[Advance]:
+        """How its positions move when it has applied the records before `ends`."""
+        return [Advance(self.group, t, p, self._cursor[t, p], end) for (t, p), end in ends.items()]
+
+    def passed(self, good: Sequence[Record], ends: Mapping[tuple[str, int], int]) -> None:
+        """After the commit."""
         self._cursor.update(ends)
         for head in ends:
             self._trouble.pop(head, None)
-        for topic in {r.topic for r in good}:
-            _APPLIED.labels(self.group, topic).inc(sum(1 for r in good if r.topic == topic))
-        if letters:
-            await self._check_limit(await self._letters())
+        for topic, count in Counter(r.topic for r in good).items():
+            _APPLIED.labels(self.group, topic).inc(count)
 
     async def _failed(self, record: Record, error: Exception) -> None:
         head = (record.topic, record.part)
@@ -228,7 +235,7 @@ class Consumer:
             "consumer.dead_letter", group=self.group, topic=record.topic, part=record.part,
             offset=record.offset, tenant=record.tenant, entity=record.entity, error=text,
         )  # fmt: skip
-        await self._check_limit(await self._letters())
+        await self._count_letters(1)
 
     def _letter(
         self, record: Record, error: str, trace: str, attempts: int, *, parked: bool
@@ -239,17 +246,25 @@ class Consumer:
         parked = self._parked.get(record.part)
         return bool(parked) and (record.topic, record.tenant, record.entity) in parked
 
+    async def _count_letters(self, more: int) -> None:
+        _DEAD.labels(self.group).inc(more)
+        await self._check_limit(await self._letters())
+
     # ---- what is looked at now and then
 
-    async def _look(self) -> None:
+    async def look(self, now: float) -> None:
+        """At most once in `look_s`: replays, the limit of dead letters, the lag."""
+        if now - self._looked <= self.limits.look_s:
+            return
+        self._looked = now
         letters = await self._letters() if self._open_letters else []
         if any(x.status == "requested" for x in letters):
             await self._replay(letters)
             letters = await self._letters()
         await self._check_limit(letters)
+        behind = self.bus.behind(self._cursor)
         for topic in self.topics:
-            ends = await self.bus.ends(topic)
-            lag = sum(max(end - self._cursor.get((topic, p), 0), 0) for p, end in ends.items())
+            lag = sum(count for (name, _), count in behind.items() if name == topic)
             _LAG.labels(self.group, topic).set(lag)
 
     async def _letters(self) -> list[DeadLetter]:
@@ -258,7 +273,7 @@ class Consumer:
 
     async def _check_limit(self, letters: Sequence[DeadLetter]) -> None:
         self._open_letters = len(letters)
-        OPEN.labels(self.group).set(len(letters))
+        _OPEN.labels(self.group).set(len(letters))
         tenants: dict[str, int] = {}
         for letter in letters:
             tenants[letter.record.tenant] = tenants.get(letter.record.tenant, 0) + 1
@@ -274,12 +289,10 @@ class Consumer:
             telemetry.log.error("consumer.stopped", group=self.group, reason=self.stopped)
 
     async def _replay(self, letters: Sequence[DeadLetter]) -> None:
-        """In log order per entity, each in a transaction of its own with its mark in the inbox; an
-        entity whose letter fails again stays parked.
+        """In log order per entity, each in a transaction of its own; an entity whose letter fails
+        again stays parked.
         """
         stuck: set[tuple[str, str, str]] = set()
-        wanted = [x for x in letters if x.status == "requested"]
-        known = await self.store.processed(self.group, wanted)
         for letter in letters:
             record = letter.record
             name = (record.topic, record.tenant, record.entity)
@@ -289,9 +302,6 @@ class Consumer:
                 stuck.add(
                     name
                 )  # an earlier letter was not asked for: the later ones would overtake it
-                continue
-            if (record.tenant, record.event_id) in known:
-                await self.store.settle([letter])  # its effect is there: not a second time
                 continue
             try:
                 async with self.store.effect(
@@ -306,6 +316,14 @@ class Consumer:
         await self._load_parked()
 
     # ---- start
+
+    async def load(self) -> None:
+        """Begins where the positions say. Waits while the database is away."""
+        while True:
+            with suppress(Unavailable):
+                await self._load()
+                return
+            await asyncio.sleep(0.25)
 
     async def _load(self) -> None:
         positions = await self.store.positions(self.group)
@@ -327,13 +345,6 @@ class Consumer:
             record = letter.record
             names = self._parked.setdefault(record.part, set())
             names.add((record.topic, record.tenant, record.entity))
-
-    async def _patiently(self, step: Callable[[], Awaitable[Any]]) -> None:
-        while True:
-            with suppress(Unavailable):
-                await step()
-                return
-            await asyncio.sleep(0.25)
 
 
 async def consume(

@@ -1,18 +1,21 @@
-"""All read models of a service together: one consumer each, and the instant up to which they are
-known to be true."""
+"""All read models of a service together: one consumer each, those of the same topics as one crew,
+and the instant up to which they are known to be true."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
 
 from orion.platform.bus.port import Bus, Record
 from orion.platform.clock import Clock
-from orion.platform.consume import Consumer
+from orion.platform.consume import Consumer, ConsumerLimits
+from orion.platform.consume_crew import Crew
 from orion.platform.project import Projection, RowOperation
 from orion.platform.project_run import projector
 from orion.platform.store.port import Store
+
+# What comes within this time goes into one transaction; after a pause the first goes at once.
+LIMITS = ConsumerLimits(pace_ms=50.0)
 
 
 class _Noting:
@@ -36,13 +39,18 @@ class Projector:
     def __init__(self, projections: Sequence[Projection], store: Store, bus: Bus, clock: Clock):
         self._bus, self._clock = bus, clock
         self._noting = [_Noting(p) for p in projections]
-        self.consumers: list[Consumer] = [projector(p, bus=bus, store=store) for p in self._noting]
+        self.consumers: list[Consumer] = [
+            projector(p, bus=bus, store=store, limits=LIMITS) for p in self._noting
+        ]
 
     async def run(self) -> None:
         """Keeps all of them."""
+        crews: dict[tuple[str, ...], list[Consumer]] = {}
+        for consumer in self.consumers:
+            crews.setdefault(tuple(consumer.topics), []).append(consumer)
         async with asyncio.TaskGroup() as group:
-            for consumer in self.consumers:
-                group.create_task(consumer.run())
+            for crew in crews.values():
+                group.create_task(Crew(crew).run())
 
     def ready(self) -> str | None:
         """None, or which of them is not up to date."""
@@ -53,7 +61,7 @@ class Projector:
         behind."""
         known = self._clock.now()
         for consumer, noting in zip(self.consumers, self._noting, strict=True):
-            positions: Any = consumer.positions
-            if not positions or await self._bus.wait_any(positions, 0):
+            positions = consumer.positions
+            if not positions or self._bus.behind(positions):
                 known = min(known, noting.at)
         return known

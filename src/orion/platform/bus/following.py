@@ -67,6 +67,11 @@ class Following:
         finally:
             self.ring.forget(event, places)
 
+    def behind(self, positions: Mapping[tuple[str, int], int]) -> dict[tuple[str, int], int]:
+        """See the port."""
+        known = self.ring.known
+        return {head: end - at for head, at in positions.items() if (end := known(*head)) > at}
+
     def _is_beyond(self, positions: Mapping[tuple[str, int], int]) -> bool:
         known = self.ring.known
         return any(known(topic, part) > at for (topic, part), at in positions.items())

@@ -68,6 +68,12 @@ class Bus(Protocol):
         """`wait` for several partitions at once: until one of them goes beyond its position."""
         ...
 
+    def behind(self, positions: Mapping[tuple[str, int], int]) -> dict[tuple[str, int], int]:
+        """Those of the partitions that are known to go beyond their position, and how many records
+        that is. Looks into memory only, as `wait` with no time does.
+        """
+        ...
+
 
 def partition_of(entity: str, count: int) -> int:
     """The partition of an entity: the slot its id starts with (four hex digits of thirty

@@ -106,6 +106,11 @@ class PostgresBus(Following):
         self._watch()
         return await super().wait_any(positions, timeout_s)
 
+    def behind(self, positions: Mapping[tuple[str, int], int]) -> dict[tuple[str, int], int]:
+        """See the port."""
+        self._watch()
+        return super().behind(positions)
+
     def _watch(self) -> None:
         if self._watching is None or self._watching.done():
             self._watching = asyncio.create_task(self._look(), name="bus.watch")
