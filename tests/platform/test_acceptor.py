@@ -193,13 +193,92 @@ async def test_a_websocket_with_frames_behind_its_handshake(folder: Path) -> Non
 
 
 def test_only_the_stream_goes_to_the_edge() -> None:
-    route = by_path("edge", "bff", "oidc")
+    def route(target: bytes) -> str:
+        return by_path("edge", "bff", "oidc")(target, b"GET %s HTTP/1.1\r\nA: b\r\n\r\n" % target)
+
     assert route(b"/api/v1/stream") == "edge"
     assert route(b"/api/v1/stream?since=4") == "edge"
     for other in (b"/", b"/api/v1/streams", b"/api/v1/stream/x", b"/x?/api/v1/stream"):
         assert route(other) == "bff"
     assert route(b"/oidc/jwks") == route(b"/oidc?x") == "oidc"
     assert route(b"/oidcs") == "bff"
+
+
+HANDSHAKE = {
+    "Upgrade": "websocket",
+    "Connection": "keep-alive, Upgrade",  # as Firefox says it
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": base64.b64encode(b"k" * 16).decode(),
+}
+
+
+@pytest.mark.parametrize(
+    ("changed", "status"),
+    [
+        ({}, 101),
+        ({"Upgrade": "h2c"}, 400),
+        ({"Connection": "keep-alive"}, 400),
+        ({"Sec-WebSocket-Version": "8"}, 400),
+        ({"Sec-WebSocket-Key": "x"}, 400),
+        ({"Sec-WebSocket-Key": "\u00e9"}, 400),
+    ],
+)
+async def test_a_handshake_is_taken_or_refused_with_a_code(
+    folder: Path, changed: dict[str, str], status: int
+) -> None:
+    path = folder / "edge.http.sock"
+    lines = "".join(f"{name}: {value}\r\n" for name, value in (HANDSHAKE | changed).items())
+    raw = STREAM + f"Host: a\r\n{lines}\r\n".encode()
+    server = PushServer(Parrot())
+    async with door(folder) as port, running(serve_stream(path, server), path.exists):
+        answered, _, body = await ask(port, raw)
+    assert answered == status
+    assert status == 101 or json.loads(body)["code"] == "API-100"
+
+
+STREAM = b"GET /api/v1/stream HTTP/1.1\r\n"
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"POST /api/v1/stream HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET /api/v1/stream HTTP/1.0\r\nHost: a\r\n\r\n",
+        b"GET /api/v1/stream HTTP/1.1\nHost: a\n\n",
+        STREAM + b"no header\r\n\r\n",
+        STREAM + b"Host: a\r\n folded\r\n\r\n",
+        STREAM + b"Host : a\r\n\r\n",
+        STREAM + b"Host: a\0\r\n\r\n",
+        STREAM + b"Transfer-Encoding: chunked\r\n\r\n",
+        STREAM + b"Content-Length: 0\r\ncontent-length: 7\r\n\r\n",
+        STREAM + b"A: b\r\n" * 101 + b"\r\n",
+    ],
+)
+async def test_what_opens_no_stream_is_refused_with_a_code(folder: Path, raw: bytes) -> None:
+    async with door(folder) as port:  # nobody stands behind it: what went through would be a 503
+        status, headers, body = await ask(port, raw)
+    assert (status, json.loads(body)["code"]) == (400, "API-100")
+    assert headers["content-type"] == "application/problem+json"
+    assert json.loads(body)["type"] == "urn:orion:problem:API-100"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        b"GET / HTTP/1.1\r\nHost: a\r\n folded\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n{}",
+        b"POST / HTTP/1.1\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n",
+        b"GET / HTTP/1.1\nHost: a\n\n",
+        b"GET /\xff HTTP/1.1\r\nHost: a\r\n\r\n",
+    ],
+)
+async def test_what_the_parser_refuses_has_a_code(folder: Path, wrong: bytes) -> None:
+    path = folder / "bff.http.sock"
+    async with door(folder) as port, running(serve_asgi(path, echo), path.exists):
+        status, headers, body = await ask(port, wrong)
+    assert (status, json.loads(body)["code"]) == (400, "API-100")
+    assert (headers["content-type"], headers["connection"]) == ("application/problem+json", "close")
 
 
 @pytest.mark.parametrize(
@@ -275,13 +354,13 @@ async def test_a_target_that_hangs_is_a_503_once_its_queue_is_full(folder: Path)
             try:
                 for _ in range(QUEUED):
                     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-                    waiting.append(writer)
+                    waiting.append((reader, writer))
                     writer.write(get("/"))
                 async with asyncio.timeout(60):
-                    head = await reader.readexactly(12)
+                    head = await waiting[-1][0].readexactly(12)
                 assert head == b"HTTP/1.1 503"
             finally:
-                for writer in waiting:
+                for _, writer in waiting:
                     writer.close()
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import json
 import re
 import socket
 from collections.abc import Callable, Mapping, Sequence
@@ -21,8 +20,8 @@ import psutil
 from orion.platform import telemetry
 from orion.platform.datadir import StartError
 from orion.platform.descriptors import Busy, Gone, Sender
-from orion.platform.errors import catalogue
-from orion.platform.ids import new_uuid
+from orion.platform.errors import Coded, Unavailable
+from orion.platform.http.problems import whole
 
 HEAD_BYTES = 8 * 1024
 HEAD_S = 5.0
@@ -37,6 +36,12 @@ BUSY_TRIES = 200  # and so many times: then it hangs
 AGAIN_S = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1)
 
 REQUEST = re.compile(rb"(?:[A-Z]{1,20}) (\S{1,7000}) HTTP/1\.[01]\r?\n")
+# The WebSocket library refuses a wrong head in words of its own, without a code, so it is given only
+# a GET with whole header lines and no body.
+HANDSHAKE = re.compile(
+    rb"GET \S+ HTTP/1\.1\r\n(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*\r\n){1,100}\r\n"
+)
+WITH_BODY = re.compile(rb"\n(?:transfer-encoding|content-length)[ \t]*:(?![ \t]*0[ \t]*\r)", re.I)
 MAYBE = re.compile(rb"[A-Z]{1,20}(?: |\Z)")
 END = re.compile(rb"\r?\n\r?\n")
 
@@ -44,17 +49,19 @@ _accepted = telemetry.counter(
     "acceptor_connections_total", "Connections by what became of them", ("outcome",)
 )
 
-Route = Callable[[bytes], str]
+Route = Callable[[bytes, bytes], str]  # (request target, head) → name of a target; Coded: refused
 
 
 def by_path(stream: str, web: str, sign_in: str) -> Route:
     """Which target a request's path belongs to: the market stream to the edge, the sign-in
-    provider where it runs, all else to the BFF.
+    provider where it runs, all else to the BFF. Refuses what opens no stream.
     """
 
-    def route(target: bytes) -> str:
+    def route(target: bytes, head: bytes) -> str:
         path = target.split(b"?", 1)[0]
         if path == b"/api/v1/stream":
+            if not HANDSHAKE.match(head) or WITH_BODY.search(head):
+                raise Coded("API-100", "The stream opens with a WebSocket handshake (RFC 6455).")
             return stream
         return sign_in if path == b"/oidc" or path.startswith(b"/oidc/") else web
 
@@ -133,34 +140,6 @@ def _holder(port: int) -> str:
                 name = psutil.Process(connection.pid).name()
                 return f" by {name} (pid {connection.pid})"
     return ""
-
-
-def problem(code: str, detail: str, *, retry_after_s: int | None = None) -> bytes:
-    """A whole HTTP answer with a problem document, after which the connection ends."""
-    kind = catalogue()[code]
-    request = new_uuid()
-    body = json.dumps(
-        {
-            "type": f"urn:orion:error:{code}",
-            "title": kind.title,
-            "status": kind.status,
-            "detail": detail,
-            "code": code,
-            "correlationId": request,
-            "requestId": request,
-        }
-    ).encode()
-    head = [
-        f"HTTP/1.1 {kind.status} {kind.title}",
-        "content-type: application/problem+json",
-        f"content-length: {len(body)}",
-        "connection: close",
-        "cache-control: no-store",
-        "x-content-type-options: nosniff",
-    ]
-    if retry_after_s is not None:
-        head.append(f"retry-after: {retry_after_s}")
-    return "\r\n".join(head).encode() + b"\r\n\r\n" + body
 
 
 class Acceptor:
@@ -243,23 +222,32 @@ class Acceptor:
         """The connection is no longer pending."""
         self._pending.pop(handle, None)
 
-    def hand_over(self, sock: socket.socket, target: bytes, tries: int = 0) -> None:
-        """Gives the socket to the process that answers this target, or answers that it is not
-        there. A full queue (many reconnect at once) is tried again for a while.
+    def decide(self, sock: socket.socket, target: bytes, head: bytes) -> None:
+        """Gives the socket to the process that answers this request, or refuses it."""
+        try:
+            name = self._route(target, head)
+        except Coded as refusal:
+            _accepted.labels("garbage").inc()
+            self.refuse(sock, whole(refusal))
+            return
+        self.hand_over(sock, name)
+
+    def hand_over(self, sock: socket.socket, name: str, tries: int = 0) -> None:
+        """Gives the socket to this target, or answers that it is not there. A full queue (many
+        reconnect at once) is tried again for a while.
         """
-        name = self._route(target)
         self._waiting.pop(sock, None)
         try:
             self._targets[name].send(sock)
         except Gone as gone:
             if isinstance(gone, Busy) and tries < BUSY_TRIES:
-                again = partial(self.hand_over, sock, target, tries + 1)
+                again = partial(self.hand_over, sock, name, tries + 1)
                 self._waiting[sock] = self._loop.call_later(BUSY_S, again)
                 return
             telemetry.log.warning("no hand-over", target=name, reason=str(gone))
             _accepted.labels("unavailable").inc()
             detail = "This part of the platform is restarting; try again in a moment."
-            self.refuse(sock, problem("SYS-901", detail, retry_after_s=1))
+            self.refuse(sock, whole(Unavailable(detail)))
             return
         _accepted.labels(name).inc()
         sock.close()
@@ -335,7 +323,8 @@ class _Peek:
             self._refuse("API-100", "The first line is not a request of HTTP/1.1.", "garbage")
             return
         self._release()
-        self._acceptor.hand_over(self._sock, match.group(1))
+        end = END.search(head)
+        self._acceptor.decide(self._sock, match.group(1), head[: end.end()] if end else head)
 
     def _wait_readable(self) -> None:
         self._loop.add_reader(self._sock.fileno(), self._readable)
@@ -359,7 +348,7 @@ class _Peek:
     def _refuse(self, code: str, detail: str, outcome: str) -> None:
         _accepted.labels(outcome).inc()
         self._release()
-        self._acceptor.refuse(self._sock, problem(code, detail))
+        self._acceptor.refuse(self._sock, whole(Coded(code, detail)))
 
     def drop(self) -> None:
         """Closes without a word."""

@@ -15,6 +15,8 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from orion.platform.descriptors import Receiver
+from orion.platform.errors import Coded
+from orion.platform.http.problems import whole
 
 HEAD_BYTES = 32 * 1024  # of one request's head
 HEAD_S = 5.0
@@ -66,12 +68,12 @@ class BoundedHttp(HttpToolsProtocol):
         if self._slow is not None:
             self._head += len(data)
             if self._head > HEAD_BYTES and not self.transport.is_closing():
-                self._refuse(431, "Request Header Fields Too Large")
+                self._refuse("API-112")
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._head = 0
-        self._slow = self.loop.call_later(HEAD_S, self._refuse, 408, "Request Timeout")
+        self._slow = self.loop.call_later(HEAD_S, self._refuse, "API-113")
 
     def on_headers_complete(self) -> None:
         self._in_time()
@@ -86,11 +88,14 @@ class BoundedHttp(HttpToolsProtocol):
             self._slow.cancel()
             self._slow = None
 
-    def _refuse(self, status: int, phrase: str) -> None:
+    def send_400_response(self, msg: str) -> None:
+        """What the parser does not take is refused with a code, like everything else."""
+        self._refuse("API-100", "This is not a request of HTTP/1.1.")
+
+    def _refuse(self, code: str, detail: str = "") -> None:
         self._in_time()
         if not self.transport.is_closing():
-            head = f"HTTP/1.1 {status} {phrase}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
-            self.transport.write(head.encode())
+            self.transport.write(whole(Coded(code, detail)))
             self.transport.close()
 
 

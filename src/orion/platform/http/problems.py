@@ -119,3 +119,18 @@ def answer(error: Coded, request_id: str, correlation_id: str = "") -> Answer:
     if kind.status in (408, 413, 421, 431):
         headers.append(("connection", "close"))
     return Answer(kind.status, msgspec.json.encode(document), headers)
+
+
+def whole(refusal: Coded) -> bytes:
+    """A whole HTTP/1.1 answer for where no HTTP machinery stands; the connection ends after it."""
+    told = answer(refusal, new_uuid())
+    kind = refusal.kind
+    headers = {name: value for name, value in told.headers if name != "connection"}
+    head = [
+        f"HTTP/1.1 {kind.status} {kind.title}",
+        *(f"{name}: {value}" for name, value in headers.items()),
+        f"content-length: {len(told.body)}",
+        "connection: close",
+        "x-content-type-options: nosniff",
+    ]
+    return "\r\n".join(head).encode() + b"\r\n\r\n" + told.body

@@ -109,6 +109,8 @@ def load(root: Path) -> dict[str, _File]:
     for path in sorted(p for p in root.rglob("*") if p.is_file()):
         if not path.resolve().is_relative_to(top) or path.suffix in (".br", ".gz"):
             continue
+        if path.name.startswith("."):  # marks of the build
+            continue
         body = path.read_bytes()
         total += len(body)
         if total > MAX_TOTAL_BYTES:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+from base64 import b64decode
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -35,6 +36,7 @@ logging.getLogger("orion.push").setLevel(logging.CRITICAL)  # it logs each garba
 HANDSHAKE_S = 5.0
 READ_BUFFER = 2_048
 LINGER_S = 2.0
+KEY_BYTES = 16  # of a handshake
 USER_TIMEOUT_MS = 20_000
 
 BAD_FRAME = 4400
@@ -227,6 +229,7 @@ class PushServer:
     def listener(self, request: WSUpgradeRequest) -> WSListener | WSUpgradeResponseWithListener:
         """What picows asks for a new connection (the listener factory)."""
         try:
+            check_handshake(request.headers)
             self._handler.admit(request)
         except Coded as refusal:
             return WSUpgradeResponseWithListener(_refusal(refusal), None)
@@ -267,6 +270,26 @@ class PushServer:
         """Stops listening; open sockets are the handler's to close."""
         for server in self._servers:
             server.close()
+
+
+def check_handshake(headers: Any) -> None:
+    """Refuses with a code what picows would refuse in words of its own, and lets pass what it does
+    not know: Firefox says `Connection: keep-alive, Upgrade`. Changes `headers`. Raises Coded.
+    """
+    options = {
+        part.strip().lower() for part in ",".join(headers.getall("Connection", [])).split(",")
+    }
+    if headers.get("Upgrade", "").strip().lower() != "websocket" or "upgrade" not in options:
+        raise Coded("API-100", "Upgrade: the stream opens with a WebSocket handshake (RFC 6455)")
+    if headers.get("Sec-WebSocket-Version", "") != "13":
+        raise Coded("API-100", "Sec-WebSocket-Version: only 13 is spoken")
+    try:
+        key = b64decode(headers.get("Sec-WebSocket-Key", "").encode("ascii"), validate=True)
+    except ValueError:  # not base64, or not even ASCII
+        key = b""
+    if len(key) != KEY_BYTES:
+        raise Coded("API-100", "Sec-WebSocket-Key: 16 bytes in base64 are needed")
+    headers["Connection"] = "upgrade"
 
 
 def _refusal(refusal: Coded) -> WSUpgradeResponse:
