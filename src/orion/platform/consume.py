@@ -24,6 +24,7 @@ from orion.platform.bus.port import Bus, Record
 from orion.platform.bus.topics import Topic, catalogue
 from orion.platform.consume_crew import Crew, ends_of
 from orion.platform.errors import InvalidMessage, Unavailable
+from orion.platform.store.letters import OPEN
 from orion.platform.store.port import (
     Advance,
     CheckpointMoved,
@@ -39,10 +40,6 @@ Handle = Callable[[Sequence[Record], Sql], Awaitable[None]]
 INVALID = (InvalidMessage, msgspec.MsgspecError, Refused, UnicodeError)
 
 _APPLIED = telemetry.counter("consumed_total", "Records applied", ("group", "topic"))
-_DEAD = telemetry.counter(
-    "dead_letters_total", "Records that became dead letters", ("group",)
-)
-_OPEN = telemetry.gauge("dead_letters_open", "Dead letters that wait", ("group",))
 _LAG = telemetry.gauge("consumer_lag", "Records not yet applied", ("group", "topic"))
 _STOPPED = telemetry.gauge(
     "consumer_stopped", "1: stopped at its limit of dead letters", ("group",)
@@ -194,7 +191,7 @@ class Consumer:
                 await self.handle(good, sql)
         self.passed(good, ends)
         if letters:
-            await self._count_letters(len(letters))
+            await self._check_limit(await self._letters())
 
     def advances(self, ends: Mapping[tuple[str, int], int]) -> list[Advance]:
         """How its positions move when it has applied the records before `ends`."""
@@ -235,7 +232,7 @@ class Consumer:
             "consumer.dead_letter", group=self.group, topic=record.topic, part=record.part,
             offset=record.offset, tenant=record.tenant, entity=record.entity, error=text,
         )  # fmt: skip
-        await self._count_letters(1)
+        await self._check_limit(await self._letters())
 
     def _letter(
         self, record: Record, error: str, trace: str, attempts: int, *, parked: bool
@@ -245,10 +242,6 @@ class Consumer:
     def _is_parked(self, record: Record) -> bool:
         parked = self._parked.get(record.part)
         return bool(parked) and (record.topic, record.tenant, record.entity) in parked
-
-    async def _count_letters(self, more: int) -> None:
-        _DEAD.labels(self.group).inc(more)
-        await self._check_limit(await self._letters())
 
     # ---- what is looked at now and then
 
@@ -273,7 +266,7 @@ class Consumer:
 
     async def _check_limit(self, letters: Sequence[DeadLetter]) -> None:
         self._open_letters = len(letters)
-        _OPEN.labels(self.group).set(len(letters))
+        OPEN.labels(self.group).set(len(letters))
         tenants: dict[str, int] = {}
         for letter in letters:
             tenants[letter.record.tenant] = tenants.get(letter.record.tenant, 0) + 1
@@ -289,10 +282,12 @@ class Consumer:
             telemetry.log.error("consumer.stopped", group=self.group, reason=self.stopped)
 
     async def _replay(self, letters: Sequence[DeadLetter]) -> None:
-        """In log order per entity, each in a transaction of its own; an entity whose letter fails
-        again stays parked.
+        """In log order per entity, each in a transaction of its own with its mark in the inbox; an
+        entity whose letter fails again stays parked.
         """
         stuck: set[tuple[str, str, str]] = set()
+        wanted = [x for x in letters if x.status == "requested"]
+        known = await self.store.processed(self.group, wanted)
         for letter in letters:
             record = letter.record
             name = (record.topic, record.tenant, record.entity)
@@ -302,6 +297,9 @@ class Consumer:
                 stuck.add(
                     name
                 )  # an earlier letter was not asked for: the later ones would overtake it
+                continue
+            if (record.tenant, record.event_id) in known:
+                await self.store.settle([letter])  # its effect is there: not a second time
                 continue
             try:
                 async with self.store.effect(
