@@ -36,7 +36,7 @@ BUSY_TRIES = 200  # and so many times: then it hangs
 AGAIN_S = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1)
 
 REQUEST = re.compile(rb"(?:[A-Z]{1,20}) (\S{1,7000}) HTTP/1\.[01]\r?\n")
-# The WebSocket library refuses a wrong head in words of its own, without a code, so it is given only
+# The WebSocket library refuses a wrong head in words of its own, without a code, so it gets only
 # a GET with whole header lines and no body.
 HANDSHAKE = re.compile(
     rb"GET \S+ HTTP/1\.1\r\n(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*\r\n){1,100}\r\n"
