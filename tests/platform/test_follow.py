@@ -15,7 +15,7 @@ from orion.platform.transact import Limits, Owner
 from tests.platform.bus_case import writing
 from tests.platform.conftest import Place, running
 from tests.platform.test_consume import applied
-from tests.platform.toy import Add, Explode, ToyAggregate, entity
+from tests.platform.toy import Add, End, Explode, ToyAggregate, entity
 
 LIMITS = Limits(renew_ms=100, lease_ms=1_500)
 
@@ -76,6 +76,44 @@ async def test_each_record_is_heard_once_over_restarts_and_takeovers(place: Plac
             await applied(place, 600, "hears")
             # 12 records of each account, of which every fifth is of no concern.
             assert [await total(second, i) for i in range(50)] == [10] * 50
+
+
+async def test_what_is_of_no_concern_moves_the_position_with_the_next_or_with_time(
+    place: Place,
+) -> None:
+    def follower(address: str) -> Owner:
+        store, bus = place.again()
+        owner = Owner(
+            Hears(), store, bus, SystemClock(), partitions=8, address=address, limits=LIMITS
+        )
+        owner.follow("toy.events", "hears", Hearer(), frozenset({"Ended"}))
+        return owner
+
+    writer = Owner(
+        ToyAggregate(), place.store, place.bus, SystemClock(), partitions=8, address="writer"
+    )
+
+    async def add(count: int) -> None:
+        await asyncio.gather(
+            *(writer.submit("alpha", entity(i), Add(entity(i))) for i in range(count))
+        )
+
+    async with running(writer):
+        first = follower("first")
+        async with running(first):
+            await add(40)
+            await applied(place, 40, "hears")  # with time alone
+            assert await total(first, 3) == 0
+            await add(40)
+            await writer.submit("alpha", entity(3), End())
+            async with asyncio.timeout(20):
+                while await total(first, 3) != 1:
+                    await asyncio.sleep(0.005)
+        second = follower("second")  # hears what the first had only passed over again, to no effect
+        async with running(second):
+            await writer.submit("alpha", entity(4), End())
+            await applied(place, 82, "hears")
+            assert [await total(second, i) for i in range(6)] == [0, 0, 0, 1, 1, 0]
 
 
 async def test_the_same_address_comes_back_while_the_old_one_still_works(pg: Place) -> None:

@@ -140,7 +140,7 @@ class Fold:
         record = item.record
         assert record is not None
         key = (item.group, record.topic, record.part)
-        start = self._advanced[key][0] if key in self._advanced else record.offset
+        start = self._advanced[key][0] if key in self._advanced else item.start
         self._advanced[key] = (start, record.offset + 1)
         group = (item.group, record.part)
         name = (record.tenant, record.entity)

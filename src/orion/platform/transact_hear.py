@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from orion.platform import telemetry
+from orion.platform.bus.port import Record
 from orion.platform.errors import InvalidMessage, NotOwner, Unavailable
 from orion.platform.store.letters import OPEN
 from orion.platform.store.port import Advance, CheckpointMoved, DeadLetter
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from orion.platform.transact_owner import Owner
 
 LOOK_FOR_REPLAYS_S = 1.0
+SETTLE_S = 1.0  # a position that moves without effects is written after so long
 _HEARD = telemetry.counter("followed_total", "Records heard by owners", ("service", "topic"))
 
 
@@ -30,7 +32,11 @@ class Hearing:
         self._owner = owner
         self._follows: list[Follow] = []
         self._readers: dict[tuple[str, str, int], asyncio.Task[None]] = {}
-        self._cursor: dict[tuple[str, str, int], int] = {}
+        self._cursor: dict[tuple[str, str, int], int] = {}  # the next record to read
+        # The position once all that is queued is written; from there to the cursor nothing was of
+        # concern. `_passed`: the last such record, and when the first one was passed.
+        self._mark: dict[tuple[str, str, int], int] = {}
+        self._passed: dict[tuple[str, str, int], tuple[Record, float]] = {}
         self.parked: dict[tuple[str, int], set[Name]] = {}
 
     def follow(self, follow: Follow) -> None:
@@ -42,7 +48,7 @@ class Hearing:
         for follow in self._follows:
             positions = await self._owner.store.positions(follow.group)
             key = (follow.group, follow.topic, number)
-            self._cursor[key] = positions.get((follow.topic, number), 0)
+            self._stand(key, positions.get((follow.topic, number), 0))
             await self._load_parked(follow.group, number)
             self._readers[key] = asyncio.create_task(
                 self._read(follow, number), name=f"follow.{follow.group}.{number}"
@@ -70,11 +76,15 @@ class Hearing:
         for item in items:
             if item.record is not None:
                 key = (item.group, item.record.topic, item.record.part)
-                self._rewind(key, item.record.offset)
+                self._rewind(key, item.start)
+
+    def _stand(self, key: tuple[str, str, int], offset: int) -> None:
+        self._cursor[key] = self._mark[key] = offset
+        self._passed.pop(key, None)
 
     def _rewind(self, key: tuple[str, str, int], offset: int) -> None:
         owner = self._owner
-        self._cursor[key] = min(offset, self._cursor.get(key, offset))
+        self._stand(key, min(offset, self._mark.get(key, offset)))
         owner.lanes.drop(("follow", *key))  # what is queued behind would leave a gap
 
     async def realign(self, items: Sequence[Item]) -> Sequence[Item]:
@@ -85,8 +95,8 @@ class Hearing:
             for item in heard:
                 if item.group == group and item.record is not None:
                     key = (group, item.record.topic, item.record.part)
-                    self._rewind(key, item.record.offset)
-                    self._cursor[key] = positions.get((item.record.topic, item.record.part), 0)
+                    self._rewind(key, item.start)
+                    self._stand(key, positions.get((item.record.topic, item.record.part), 0))
         for item in items:
             if item.letter is not None:
                 self._owner.answer(item, CheckpointMoved("look at the letters again"))
@@ -110,7 +120,7 @@ class Hearing:
             1,
             False,
         )
-        advance = Advance(item.group, record.topic, record.part, record.offset, record.offset + 1)
+        advance = Advance(item.group, record.topic, record.part, item.start, record.offset + 1)
         try:
             await self._owner.store.bury([letter], [advance])
         except (CheckpointMoved, Unavailable):
@@ -138,24 +148,44 @@ class Hearing:
                 await asyncio.sleep(1.0)
 
     async def _queue(self, follow: Follow, number: int) -> None:
-        """Puts what is new into the owner's lanes, in order, bounded."""
+        """Puts what is new into the owner's lanes, in order, bounded. What is of no concern is
+        passed over: its position moves with the next that is, or with time.
+        """
         owner = self._owner
         key = (follow.group, follow.topic, number)
-        lane = ("follow", *key)
-        if not await owner.bus.wait(follow.topic, number, self._cursor[key], 1.0):
+        self._settle(follow, key)
+        if not await owner.bus.wait(follow.topic, number, self._cursor[key], SETTLE_S):
             return
+        lane = ("follow", *key)
         for record in await owner.bus.read(follow.topic, number, self._cursor[key]):
             while owner.lanes.length(lane) >= owner.limits.heard:  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
             if record.offset != self._cursor[key]:
                 return  # rewound meanwhile
             self._cursor[key] = record.offset + 1
-            item = Item(
-                record.tenant, "", number, follow.to_command, group=follow.group, record=record
-            )
-            owner.lanes.put(lane, item)
-            owner.work.set()
+            if follow.types is not None and record.type not in follow.types:
+                first = self._passed.get(key)
+                since = first[1] if first else asyncio.get_running_loop().time()
+                self._passed[key] = record, since
+            else:
+                self._put(follow, key, record)
             _HEARD.labels(owner.aggregate.service, follow.topic).inc()
+
+    def _put(self, follow: Follow, key: tuple[str, str, int], record: Record) -> None:
+        owner = self._owner
+        item = Item(
+            record.tenant, "", record.part, follow.to_command, group=follow.group, record=record,
+            start=self._mark[key],
+        )  # fmt: skip
+        self._mark[key] = record.offset + 1
+        self._passed.pop(key, None)
+        owner.lanes.put(("follow", *key), item)
+        owner.work.set()
+
+    def _settle(self, follow: Follow, key: tuple[str, str, int]) -> None:
+        passed = self._passed.get(key)
+        if passed and asyncio.get_running_loop().time() - passed[1] >= SETTLE_S:
+            self._put(follow, key, passed[0])
 
     async def _replay(self, follow: Follow, number: int) -> None:
         """Letters that an operator asked for again: in order, as commands of their own, through the

@@ -188,11 +188,17 @@ class Owner(Generic[S]):
         self.callbacks.append(callback)
         return lambda: self.callbacks.remove(callback)
 
-    def follow(self, topic: str, group: str, to_command: Callable[[Record], Any]) -> None:
-        """Hears another service's topic; its position is written with what it caused. Call before
-        `run`.
+    def follow(
+        self,
+        topic: str,
+        group: str,
+        to_command: Callable[[Record], Any],
+        types: frozenset[str] | None = None,
+    ) -> None:
+        """Hears another service's topic (of these types); its position is written with what it
+        caused. Call before `run`.
         """
-        self.hearing.follow(Follow(topic, group, to_command))
+        self.hearing.follow(Follow(topic, group, to_command, types))
 
     def ready(self) -> str | None:
         """None when the first look around is over and every partition is owned by somebody; else

@@ -33,6 +33,7 @@ class Item:
     due: int | None = None
     group: str = ""
     record: Record | None = None
+    start: int = 0  # where the position stands before `record` is heard
     letter: DeadLetter | None = None  # the command is its replay
     tries: int = 0
 

@@ -135,3 +135,4 @@ class Follow:
     topic: str
     group: str
     to_command: Callable[[Record], tuple[str, Any] | None]
+    types: frozenset[str] | None = None  # all others are of no concern, without a look; None: any

@@ -17,7 +17,7 @@ from orion.core.rfq.view import live_quotes
 from orion.core.trade import Trade
 from orion.platform.errors import Coded, NotOwner
 from orion.platform.transact import Key, Limits, Owner
-from orion.services.execution.aggregate import SOURCE, TradeAggregate, heard
+from orion.services.execution.aggregate import HEARD, SOURCE, TradeAggregate, heard
 from orion.services.rfq.aggregate import Answer, Order, RfqAggregate
 from orion.services.rfq.hearing import traded
 from orion.wire.envelope import decode
@@ -55,7 +55,7 @@ class Copy:
             trade or TradeAggregate(), store, bus, clock, partitions=PARTS, address=name,
             limits=limits,
         )  # fmt: skip
-        self.trade.follow(SOURCE, "execution", heard)
+        self.trade.follow(SOURCE, "execution", heard, HEARD)
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:

@@ -16,7 +16,7 @@ from orion.wire.states import SCHEMAS, decode_state, encode_state
 
 TOPIC = "execution.trades"
 SOURCE = "rfq.lifecycle"
-_HEARD = frozenset({QuoteAccepted.__name__, LastLookPassed.__name__})
+HEARD = frozenset({QuoteAccepted.__name__, LastLookPassed.__name__})
 
 
 class TradeAggregate:
@@ -77,7 +77,7 @@ def _fact(event: t.TradeExecuted, command: t.ExecuteTrade, context: Context) -> 
 def heard(record: Record) -> tuple[str, t.ExecuteTrade] | None:
     """The trade that a record of rfq.lifecycle leads to. Raises InvalidMessage for one that cannot
     be read."""
-    if record.type not in _HEARD:
+    if record.type not in HEARD:
         return None
     try:
         _, event = decode(record.body)
