@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import AsyncIterator
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser, WebSocket, expect
 
 from tests.e2e.conftest import Desks
 from tests.e2e.screen import LARGE, SMALL, Screen, ranked, window
@@ -292,9 +294,61 @@ async def test_what_a_role_may_not_is_not_there(browser: Browser, stack: Stack) 
     async with window(browser, stack) as screen:
         await (await screen.sign_in("analyst@alpha")).is_live()
         await screen.at("watch-row:EURUSD").wait_for()
-        for panel in ("rfq-blotter", "ticket"):
-            await expect(screen.at(f"panel:{panel}")).to_contain_text("not for your role")
+        for panel in ("rfq-blotter", "ticket", "timeline"):
+            await expect(screen.at(f"panel:{panel}")).to_have_count(0)
         assert await screen.at("ticket-send").count() == 0
         assert await screen.at("grid:rfq-blotter").count() == 0
         await expect(screen.at("grid:trade-blotter")).to_be_visible()
         assert screen.errors == []
+
+
+async def test_operations_see_no_trading_data_and_are_told_where_to_go(
+    browser: Browser, stack: Stack
+) -> None:
+    async with window(browser, stack) as screen:
+        await (await screen.sign_in("platform@alpha")).is_live()
+        await expect(screen.page.get_by_role("link", name="Metrics")).to_be_visible()
+        assert await screen.page.locator("[data-panel]").count() == 0
+        assert screen.errors == []
+
+
+async def test_what_was_read_stays_read_on_every_screen(browser: Browser, stack: Stack) -> None:
+    async with window(browser, stack) as screen, window(browser, stack) as second:
+        await (await screen.sign_in("trader2@alpha")).is_live()
+        await (await second.sign_in("trader2@alpha")).is_live()
+        await screen.send_rfq(only=TRIO)
+        await screen.quotes(1)
+        await screen.at("accept").click()
+        await screen.becomes("TRADED")
+        bell, other = screen.at("notifications-button"), second.at("notifications-button")
+        for one in (bell, other):
+            await expect(one).not_to_have_attribute("aria-label", "Notifications, 0 not seen")
+        await bell.click()
+        await expect(screen.at("notifications-list")).to_contain_text("traded")
+        for one in (bell, other):
+            await expect(one).to_have_attribute("aria-label", "Notifications, 0 not seen")
+        await second.page.reload()
+        await second.is_live()
+        await expect(other).to_have_attribute("aria-label", "Notifications, 0 not seen")
+
+
+async def test_a_healthy_platform_does_not_call_itself_busy(screen: Screen) -> None:
+    """What the edge says is shown, and nothing is shown when it says nothing."""
+    heard: list[dict[str, Any]] = []
+
+    def listen(socket: WebSocket) -> None:
+        socket.on("framereceived", lambda frame: hear(frame))
+
+    def hear(frame: str | bytes) -> None:
+        told = json.loads(frame)
+        heard.extend(told["items"] if told["type"] == "heartbeat" else ())
+
+    screen.page.on("websocket", listen)
+    await screen.page.reload()
+    await screen.is_live()
+
+    async def agrees() -> bool:
+        shown = await screen.at("status-degraded").count() > 0
+        return bool(heard) and shown == bool(heard[-1]["degraded"])
+
+    await until(agrees, 20, "the status bar says what the heartbeat says")

@@ -92,7 +92,10 @@ async def test_from_the_ask_to_the_trade_and_its_story(desk: Desk, trader: httpx
     assert [i["offsetMs"] for i in story] == sorted(i["offsetMs"] for i in story)
     assert story[0]["eventType"] == "RFQCreated" and story[0]["offsetMs"] == 0
     assert all(i["summary"] for i in story)
-    assert {i["topic"] for i in story} >= {"rfq.lifecycle", "rfq.quotes"}
+    names = [i["eventType"] for i in story]
+    if "RFQQuoting" in names:
+        assert names.index("QuoteReceived") < names.index("RFQQuoting"), "cause before effect"
+    assert {i["topic"] for i in story} >= {"dev.rfq.lifecycle.v1", "dev.rfq.quotes.v1"}
     if over["status"] == "TRADED":
 
         async def listed() -> Any:
@@ -350,7 +353,7 @@ QUERIES = [
     ("/api/v1/rfqs", "q="),
     ("/api/v1/trades", "currency=usd"),
     ("/api/v1/trades", "settlementDate=2026-2-1"),
-    ("/api/v1/trades", "status=EXECUTED"),
+    ("/api/v1/trades", "status=DONE"),
     ("/api/v1/market/snapshot", "&".join(["instrumentId=EURUSD"] * 201)),
     ("/api/v1/market/history", ""),
     ("/api/v1/market/history", "instrumentId=EURUSD&minutes=0"),

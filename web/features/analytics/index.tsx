@@ -7,7 +7,7 @@ export const panels: PanelSpec[] = [
     title: 'Spread',
     slot: 'left-bottom',
     order: 70,
-    may: (p) => p.has('market.read') || 'Your role does not include market data.',
+    may: (p) => p.has('market.read'),
     Body: Spread,
   },
 ];

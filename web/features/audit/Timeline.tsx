@@ -1,3 +1,4 @@
+import { dealerName } from '@client/dealers';
 import { type TimelineSubject, useDesk } from '@client/desk';
 import { asApiError } from '@client/problem';
 import { rfqs } from '@client/records';
@@ -59,8 +60,12 @@ function Payload({ item }: { item: AuditItem }) {
   );
 }
 
+// People know a dealer by its name, events by its id.
+const DEALER_ID = /\b[A-Z][A-Z0-9_]{3,}\b/g;
+
 function Event({ item, previous }: { item: AuditItem; previous: AuditItem | undefined }) {
   const [open, setOpen] = useState(false);
+  const summary = item.summary.replace(DEALER_ID, (id) => dealerName(id) ?? id);
   const wait = previous ? item.offsetMs - previous.offsetMs : 0;
   return (
     <>
@@ -94,8 +99,8 @@ function Event({ item, previous }: { item: AuditItem; previous: AuditItem | unde
           <span style={{ minWidth: 0 }}>
             <span className="event-one">
               <span className="event-name">{item.eventType}</span>
-              <span className="clip dim" title={item.summary}>
-                {item.summary}
+              <span className="clip dim" title={summary}>
+                {summary}
               </span>
               <span className="event-service">{item.service}</span>
             </span>

@@ -14,7 +14,7 @@ export const panels: PanelSpec[] = [
     title: 'Time line',
     slot: 'right',
     order: 40,
-    may: (p) => hasAny(p, 'audit.read') || 'Your role does not include the audit trail.',
+    may: (p) => hasAny(p, 'audit.read'),
     Title,
     Body: Timeline,
   },

@@ -152,7 +152,7 @@ export const panels: PanelSpec[] = [
     title: 'RFQs',
     slot: 'band-left',
     order: 50,
-    may: (p) => hasAny(p, 'rfq.read') || 'Your role does not include RFQs.',
+    may: (p) => hasAny(p, 'rfq.read'),
     Title: RfqTitle,
     Body: RfqBlotter,
   },
@@ -161,7 +161,7 @@ export const panels: PanelSpec[] = [
     title: 'Trades',
     slot: 'band-right',
     order: 60,
-    may: (p) => hasAny(p, 'trade.read') || 'Your role does not include trades.',
+    may: (p) => hasAny(p, 'trade.read'),
     Body: TradeBlotter,
   },
 ];

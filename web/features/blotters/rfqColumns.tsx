@@ -1,6 +1,6 @@
 import { dealerName } from '@client/dealers';
 import { byNumber, type GridColumn } from '@grid/columns';
-import { fullSize } from '@model/notional';
+import { cellSize } from '@model/notional';
 import { priceText } from '@model/price';
 import { clockOf, shortDay } from '@model/time';
 import type { RfqRow, RfqStatus } from '@model/types';
@@ -48,18 +48,18 @@ export const rfqColumns: GridColumn<RfqRow>[] = [
     id: 'size',
     head: 'Notional',
     name: 'Size',
-    width: 82,
+    width: 94,
     align: 'right',
     numeric: true,
     value: (r) => r.size,
-    text: (r) => fullSize(r.size),
+    text: (r) => cellSize(r.size),
     compare: byNumber,
   },
   {
     id: 'quotes',
     head: 'Quotes',
     name: 'Quotes received',
-    width: 48,
+    width: 44,
     align: 'right',
     numeric: true,
     value: (r) => r.quoteCount,
@@ -89,7 +89,7 @@ export const rfqColumns: GridColumn<RfqRow>[] = [
   {
     id: 'status',
     head: 'Status',
-    width: 78,
+    width: 70,
     grow: true,
     value: (r) => STATUS[r.status][2],
     csv: (r) => r.status,

@@ -1,6 +1,6 @@
 import { dealerName } from '@client/dealers';
 import { byNumber, type GridColumn } from '@grid/columns';
-import { fullSize } from '@model/notional';
+import { cellSize, fullSize } from '@model/notional';
 import { priceText } from '@model/price';
 import { clockOf, shortDay } from '@model/time';
 import type { Trade } from '@model/types';
@@ -32,11 +32,11 @@ export const tradeColumns: GridColumn<Trade>[] = [
     id: 'quantity',
     head: 'Notional',
     name: 'Quantity',
-    width: 80,
+    width: 94,
     align: 'right',
     numeric: true,
     value: (t) => t.quantity,
-    text: (t) => fullSize(t.quantity),
+    text: (t) => cellSize(t.quantity),
     compare: byNumber,
   },
   {

@@ -2,7 +2,7 @@ import { useDealRefusal } from '@client/dealing';
 import { prefillTicket } from '@client/desk';
 import { useAge, useLive } from '@client/hooks';
 import { keep, preferences, usePreferences } from '@client/preferences';
-import { useSession } from '@client/session';
+import { useCan, useSession } from '@client/session';
 import { parseSize } from '@model/notional';
 import { spreadText, unitWord } from '@model/price';
 import { T } from '@model/testids';
@@ -70,6 +70,7 @@ const tenorWord = (of: Instrument): string =>
 export const Tile = memo(function Tile({ of }: { of: Instrument }) {
   const age = useAge(of);
   const refusal = useDealRefusal(of);
+  const deals = useCan('rfq.create');
   const kept = usePreferences((k) => k.tileSizes?.[of.instrumentId]);
   const [text, setText] = useState(kept ?? '');
   const parsed = parseSize(text, of);
@@ -97,7 +98,10 @@ export const Tile = memo(function Tile({ of }: { of: Instrument }) {
       </div>
       <div className="tile-foot">
         {refusal ? (
-          <span className="why" data-testid={T.tileReason(of.instrumentId)}>
+          <span
+            className={`why ${deals ? '' : 'why-role'}`}
+            data-testid={T.tileReason(of.instrumentId)}
+          >
             <Icon name="lock" />
             <span className="clip">{refusal}</span>
           </span>
@@ -134,11 +138,11 @@ export const Tile = memo(function Tile({ of }: { of: Instrument }) {
 
 const MOST = 4;
 
-/** The pinned instruments of the list, or its first ones while none is pinned. */
+/** The pinned instruments of the list, then its first ones while there is room. */
 export function Tiles() {
   const { pinned, instrumentIds } = useWatchlist();
   const instruments = useSession((s) => s.instruments);
-  const chosen = pinned.length > 0 ? pinned : instrumentIds;
+  const chosen = [...new Set([...pinned, ...instrumentIds])];
   const shown = chosen.flatMap((id) => instruments.get(id) ?? []).slice(0, MOST);
   if (shown.length === 0) {
     return (

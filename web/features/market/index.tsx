@@ -19,10 +19,12 @@ function WatchTitle() {
   );
 }
 
-const TilesNote = () => <>A price only fills the ticket</>;
+function TilesNote() {
+  const deals = useSession((s) => s.permissions.has('rfq.create'));
+  return <>{deals && 'A price only fills the ticket'}</>;
+}
 
-const mayReadMarket = (permissions: ReadonlySet<string>) =>
-  permissions.has('market.read') || 'Your role does not include market data.';
+const mayReadMarket = (permissions: ReadonlySet<string>) => permissions.has('market.read');
 
 export const panels: PanelSpec[] = [
   {

@@ -76,10 +76,7 @@ export const panels: PanelSpec[] = [
     title: 'RFQ ticket',
     slot: 'centre',
     order: 30,
-    may: (permissions) =>
-      permissions.has('rfq.create') ||
-      hasAny(permissions, 'rfq.read') ||
-      'Your role does not include requests for quote.',
+    may: (p) => p.has('rfq.create') || hasAny(p, 'rfq.read'),
     Body: Ticket,
     Tabs: TicketTabs,
     Note: SentNote,

@@ -1,6 +1,7 @@
 import { useDesk } from '@client/desk';
 import { useSession } from '@client/session';
 import type { PanelSpec, Slot } from '@ui/panels';
+import { NothingHere } from '@ui/states';
 import { useSyncExternalStore } from 'react';
 import { Panel } from './Panel';
 
@@ -23,11 +24,32 @@ function slotAt(panel: PanelSpec, width: Width): Slot {
   return panel.slot;
 }
 
+/** Operations see no trading data: the screen says where their tools are instead. */
+function NoPanels() {
+  const operates = useSession((s) => s.permissions.has('operations.read'));
+  return (
+    <main className="desk desk-empty">
+      <NothingHere title="Your role has no panels here">
+        <p>
+          {operates
+            ? 'Operations work with the command line and with the metrics of every process.'
+            : 'An administrator of your firm decides what your role sees.'}
+        </p>
+        {operates && (
+          <p>
+            <a href="/metrics">Metrics</a> <a href="/readyz">Readiness</a>
+          </p>
+        )}
+      </NothingHere>
+    </main>
+  );
+}
+
 export function Desk({ panels }: { panels: readonly PanelSpec[] }) {
   const permissions = useSession((s) => s.permissions);
   const maximised = useDesk((d) => d.maximised);
   const width = useSyncExternalStore(subscribe, widthNow);
-  const seen = panels.filter((p) => p.may(permissions) !== false);
+  const seen = panels.filter((p) => p.may(permissions));
   const whole = seen.find((p) => p.id === maximised);
   if (whole) {
     return (
@@ -36,6 +58,7 @@ export function Desk({ panels }: { panels: readonly PanelSpec[] }) {
       </main>
     );
   }
+  if (seen.length === 0) return <NoPanels />;
   const at = (slot: Slot) => {
     const here = seen.filter((p) => slotAt(p, width) === slot);
     return here.length > 0 ? <Panel key={slot} panels={here} /> : null;
@@ -57,7 +80,7 @@ export function Desk({ panels }: { panels: readonly PanelSpec[] }) {
         {at('left')}
         {at('left-bottom')}
       </div>
-      <div className="desk-rest">
+      <div className={`desk-rest ${at('centre') ? '' : 'desk-rest-short'}`}>
         <div className="desk-upper">
           <div className="desk-mid">
             {at('top')}

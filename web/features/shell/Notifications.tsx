@@ -1,5 +1,6 @@
 import { showTimeline } from '@client/desk';
 import { notifications, rfqs } from '@client/records';
+import { api } from '@client/rest';
 import { useSession } from '@client/session';
 import { fullSize } from '@model/notional';
 import { T } from '@model/testids';
@@ -8,7 +9,7 @@ import type { Notification } from '@model/types';
 import { Button } from '@ui/controls';
 import { Icon, type IconName } from '@ui/icons';
 import { Popover } from '@ui/layers';
-import { useMemo, useState } from 'react';
+import { useEffect, useMemo, useState } from 'react';
 import { useStore } from 'zustand';
 
 const ICON: Record<string, { icon: IconName; tone: string }> = {
@@ -52,23 +53,38 @@ function Item({ note, onOpened }: { note: Notification; onOpened: () => void }) 
   );
 }
 
+const NONE: readonly Notification[] = [];
+// The list behind the stream may hear of an event a moment later than the screen.
+const SETTLE_MS = 400;
+const MOST_MARKED = 200;
+
+/** What is open before somebody's eyes was read: the server keeps that, for every screen of theirs. */
+function markRead(items: readonly Notification[]): void {
+  const fresh = items.filter((n) => !n.read).slice(0, MOST_MARKED);
+  if (fresh.length === 0) return;
+  api
+    .markRead(fresh.map((n) => n.notificationId))
+    .then(() => notifications.put(fresh.map((n) => ({ ...n, read: true }))))
+    .catch(() => {}); // the badge stays, and the next look tries again
+}
+
 export function Notifications() {
   const may = useSession((s) => s.permissions.has('notification.read'));
   const byId = useStore(notifications.store, (s) => s.byId);
   const [open, setOpen] = useState(false);
-  const [seen, setSeen] = useState<ReadonlySet<string>>(new Set());
   const items = useMemo(() => [...byId.values()].sort((a, b) => b.at.localeCompare(a.at)), [byId]);
+  const unread = items.filter((n) => !n.read).length;
+  const readFrom = document.visibilityState === 'visible' && open ? items : NONE;
+  useEffect(() => {
+    const timer = setTimeout(() => markRead(readFrom), SETTLE_MS);
+    return () => clearTimeout(timer);
+  }, [readFrom]);
   if (!may) return null;
-  const unread = items.filter((n) => !n.read && !seen.has(n.notificationId)).length;
-  const toggle = (next: boolean) => {
-    setOpen(next);
-    if (!next) setSeen(new Set(items.map((n) => n.notificationId)));
-  };
   return (
     <Popover
       label="Notifications"
       open={open}
-      onOpenChange={toggle}
+      onOpenChange={setOpen}
       trigger={
         <button
           type="button"
@@ -84,7 +100,7 @@ export function Notifications() {
     >
       <ul className="notes" data-testid={T.notifications}>
         {items.slice(0, MOST_SHOWN).map((note) => (
-          <Item key={note.notificationId} note={note} onOpened={() => toggle(false)} />
+          <Item key={note.notificationId} note={note} onOpened={() => setOpen(false)} />
         ))}
         {items.length === 0 && <li className="faint">Nothing has happened yet.</li>}
       </ul>

@@ -1,11 +1,10 @@
 import { useDesk } from '@client/desk';
-import { useSession } from '@client/session';
 import { commands } from '@model/commands';
 import { T } from '@model/testids';
 import { IconButton } from '@ui/controls';
 import { Menu, MenuItem, MenuLine } from '@ui/layers';
 import type { PanelSpec } from '@ui/panels';
-import { Failed, NoPermission } from '@ui/states';
+import { Failed } from '@ui/states';
 import { Component, type ReactNode, useState } from 'react';
 import { toggleMaximised } from './commands';
 
@@ -75,12 +74,10 @@ function PanelMenu({ panel, maximised }: { panel: PanelSpec; maximised: boolean 
 
 /** The frame of one place: the tabs of the panels that stand there, and the chosen one's body. */
 export function Panel({ panels }: { panels: readonly PanelSpec[] }) {
-  const permissions = useSession((s) => s.permissions);
   const maximised = useDesk((d) => d.maximised);
   const [chosen, setChosen] = useState(panels[0]?.id);
   const panel = panels.find((p) => p.id === chosen) ?? panels[0];
   if (!panel) return null;
-  const allowed = panel.may(permissions);
   const { Tabs, Note, Body } = panel;
   return (
     <section
@@ -92,7 +89,7 @@ export function Panel({ panels }: { panels: readonly PanelSpec[] }) {
       <header className="panel-head">
         <div className="panel-tabs" role="tablist" aria-label={panel.title}>
           {panels.map((one) => {
-            if (one.id === panel.id && Tabs && allowed === true) return <Tabs key={one.id} />;
+            if (one.id === panel.id && Tabs) return <Tabs key={one.id} />;
             return (
               <button
                 key={one.id}
@@ -103,13 +100,13 @@ export function Panel({ panels }: { panels: readonly PanelSpec[] }) {
                 data-testid={T.panelTab(one.id)}
                 onClick={() => setChosen(one.id)}
               >
-                {one.Title && one.may(permissions) === true ? <one.Title /> : one.title}
+                {one.Title ? <one.Title /> : one.title}
               </button>
             );
           })}
         </div>
         <div className="panel-acts">
-          {Note && allowed === true && (
+          {Note && (
             <span className="panel-note">
               <Note />
             </span>
@@ -118,15 +115,9 @@ export function Panel({ panels }: { panels: readonly PanelSpec[] }) {
         </div>
       </header>
       <div className="panel-body" key={panel.id}>
-        {allowed === true ? (
-          <Fence title={panel.title}>
-            <Body />
-          </Fence>
-        ) : (
-          <NoPermission title={`${panel.title} is not for your role`}>
-            <p>{allowed || 'You may not see this.'} An administrator of your firm decides that.</p>
-          </NoPermission>
-        )}
+        <Fence title={panel.title}>
+          <Body />
+        </Fence>
       </div>
     </section>
   );

@@ -44,6 +44,20 @@ function offsetText(offset: number | null): string {
   return `${rounded > 0 ? '+' : rounded < 0 ? '−' : ''}${Math.abs(rounded)} ms`;
 }
 
+const STREAMS: Record<string, string> = {
+  ticks: 'prices',
+  rfqs: 'RFQs',
+  trades: 'trades',
+  notifications: 'notifications',
+};
+
+/** What the edge says of itself, in a sentence. */
+export function degradedText(degraded: readonly string[]): string {
+  const lost = degraded.flatMap((one) => STREAMS[one] ?? []);
+  if (lost.length > 0) return `Not coming in: ${lost.join(', ')}`;
+  return 'Screen rate is lowered: the platform is busy';
+}
+
 export function StatusBar() {
   const measured = useMeasured();
   const sessions = useConnection((c) => c.sessions);
@@ -83,7 +97,11 @@ export function StatusBar() {
       <span title="Server clock against this computer's clock, corrected on screen">
         Server clock <b>{offsetText(offset)}</b>
       </span>
-      {degraded && <span className="tone-warn">Screen rate is lowered: the platform is busy</span>}
+      {degraded.length > 0 && (
+        <span className="tone-warn" data-testid={T.degraded}>
+          {degradedText(degraded)}
+        </span>
+      )}
       {saving ? (
         <span className="tone-warn" title={saving}>
           Settings not saved

@@ -18,7 +18,8 @@ export interface Connection {
   attempt: number;
   nextAttemptAt: number | null;
   sessions: number | null;
-  degraded: boolean;
+  /** What the edge says does not work as it should: its channels, and `rate`. */
+  degraded: readonly string[];
   offsetMs: number | null;
   reason: string | null;
 }
@@ -30,7 +31,7 @@ export const connection = createStore<Connection>(() => ({
   attempt: 0,
   nextAttemptAt: null,
   sessions: null,
-  degraded: false,
+  degraded: [],
   offsetMs: null,
   reason: null,
 }));

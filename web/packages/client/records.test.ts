@@ -1,7 +1,7 @@
 import { anRfq } from '@model/samples';
 import type { Rfq } from '@model/types';
 import { describe, expect, it } from 'vitest';
-import { RecordStore, rfqIsNewer } from './records';
+import { notifications, RecordStore, rfqIsNewer } from './records';
 
 const store = () => new RecordStore<Rfq>((r) => r.rfqId, rfqIsNewer);
 const status = (s: RecordStore<Rfq>) => s.store.getState().byId.get('r1')?.status;
@@ -33,4 +33,20 @@ describe('records of a channel', () => {
     records.snapshot(7, [anRfq()]);
     expect(status(records)).toBe('QUOTING');
   });
+});
+
+it('a notification that was read is not unread again by an older frame', () => {
+  const note = {
+    notificationId: 'n1',
+    kind: 'TRADE_DONE',
+    severity: 'INFO',
+    title: 't',
+    text: 'x',
+    at: '2026-02-09T12:00:00.000Z',
+    read: false,
+  } as const;
+  notifications.put([note]);
+  notifications.put([{ ...note, read: true }]);
+  notifications.put([note]);
+  expect(notifications.store.getState().byId.get('n1')?.read).toBe(true);
 });

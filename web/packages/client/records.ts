@@ -68,4 +68,9 @@ export function rfqIsNewer(item: Rfq, known: Rfq): boolean {
 
 export const rfqs = new RecordStore<Rfq>((r) => r.rfqId, rfqIsNewer);
 export const trades = new RecordStore<Trade>((t) => t.tradeId);
-export const notifications = new RecordStore<Notification>((n) => n.notificationId, undefined, 200);
+/** What was read stays read, whatever an older frame says. */
+export const notifications = new RecordStore<Notification>(
+  (n) => n.notificationId,
+  (item, known) => item.read || !known.read,
+  200,
+);

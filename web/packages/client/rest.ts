@@ -115,6 +115,8 @@ export const api = {
     call<Rfq>('POST', `/rfqs/${id(rfqId)}/cancel`, { body: {}, key }),
   trades: (query: Query) => call<Page<Trade>>('GET', '/trades', { query }),
   audit: (correlationId: string) => call<Items<AuditItem>>('GET', `/audit/${id(correlationId)}`),
+  markRead: (notificationIds: string[]) =>
+    call<{ marked: number }>('POST', '/notifications/read', { body: { notificationIds } }),
   preferences: () => call<Preferences>('GET', '/preferences'),
   savePreferences: (body: Preferences) => call<Preferences>('PUT', '/preferences', { body }),
   watchlists: () => call<Items<Watchlist>>('GET', '/watchlists'),

@@ -16,7 +16,7 @@ interface Frame {
 
 interface Heartbeat {
   sessions?: number;
-  degraded?: boolean;
+  degraded?: string[];
 }
 
 const RECORD_CHANNELS = ['rfqs', 'trades', 'notifications'] as const;
@@ -178,7 +178,7 @@ export class Stream {
   }
 
   private heartbeat(beat: Heartbeat): void {
-    connection.setState({ sessions: beat.sessions ?? null, degraded: beat.degraded ?? false });
+    connection.setState({ sessions: beat.sessions ?? null, degraded: beat.degraded ?? [] });
   }
 
   private pong(frame: Frame): void {

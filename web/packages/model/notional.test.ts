@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { fullSize, parseSize, shortSize } from './notional';
+import { cellSize, fullSize, parseSize, shortSize } from './notional';
 
 const value = (text: string, rules = {}) => {
   const parsed = parseSize(text, rules);
@@ -65,5 +65,13 @@ describe('sizes as shown', () => {
     expect(shortSize('250000')).toBe('250k');
     expect(shortSize(null)).toBe('–');
     expect(fullSize('10000000')).toBe('10,000,000');
+  });
+
+  it('never cuts the end off a number in a cell', () => {
+    expect(cellSize('100000000')).toBe('100,000,000');
+    expect(cellSize('99999999999')).toBe('100bn');
+    expect(cellSize('1234567890')).toBe('1.23457bn');
+    expect(cellSize('123456789.12')).toBe('123,456,789');
+    expect(cellSize(null)).toBe('–');
   });
 });

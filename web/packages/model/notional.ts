@@ -73,6 +73,17 @@ export function shortSize(value: string | null | undefined): string {
   return grouped(amount);
 }
 
+const LONGEST_CELL = 11; // as 999,999,999
+
+/** For a cell: every digit while they fit, else with a unit. Never a number with its end cut off. */
+export function cellSize(value: string | null | undefined): string {
+  const full = fullSize(value);
+  const amount = dec(value);
+  if (!amount || full.length <= LONGEST_CELL) return full;
+  if (amount.lt('1000000000')) return grouped(amount.toDecimalPlaces(0));
+  return `${grouped(amount.div('1000000000').toSignificantDigits(6))}bn`;
+}
+
 /** A size with thousands grouped; a dash where there is none. */
 export function fullSize(value: string | null | undefined): string {
   const amount = dec(value);

@@ -10,6 +10,7 @@ export const T = {
   clock: 'utc-clock',
   bell: 'notifications-button',
   notifications: 'notifications-list',
+  degraded: 'status-degraded',
   themeToggle: 'theme-toggle',
   shortcutsButton: 'shortcuts-button',
   shortcutsSheet: 'shortcuts-sheet',

@@ -13,8 +13,8 @@ export interface PanelSpec {
   title: string;
   slot: Slot;
   order: number;
-  /** True, a reason for people who may know of it, or false to hide it. */
-  may: (permissions: ReadonlySet<string>) => true | false | string;
+  /** Whether these permissions see it at all: what one may not know of is not there. */
+  may: (permissions: ReadonlySet<string>) => boolean;
   Body: ComponentType;
   /** A livelier title in the tab, such as with a number in it. */
   Title?: ComponentType;

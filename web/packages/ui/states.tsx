@@ -93,7 +93,8 @@ export function Failed({
   );
 }
 
-export const NoPermission = ({ title, children }: { title: string; children: ReactNode }) => (
+/** For someone whose role sees none of the panels. */
+export const NothingHere = ({ title, children }: { title: string; children: ReactNode }) => (
   <Notice icon="lock" title={title}>
     {children}
   </Notice>

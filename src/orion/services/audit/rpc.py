@@ -14,6 +14,7 @@ from orion.platform.rpc import current_caller
 from orion.platform.store.port import Database
 from orion.services.audit import queries
 from orion.services.audit.config import Config
+from orion.services.audit.order import causal
 from orion.services.audit.summaries import summary
 from orion.wire.stubs import audit_pb2
 from orion.wire.stubs.audit_pb2_grpc import AuditServiceServicer
@@ -46,7 +47,7 @@ class AuditRpc(AuditServiceServicer):
             rows = await queries.story(sql, caller.tenant, wanted, self._config.max_timeline)
         if not rows or not _may_see(caller, rows):
             raise Coded("API-104")
-        return audit_pb2.TimelineResponse(items=[_entry(r) for r in rows])
+        return audit_pb2.TimelineResponse(items=[_entry(r) for r in causal(rows)])
 
 
 def _may_see(caller: Caller, rows: Sequence[Any]) -> bool:

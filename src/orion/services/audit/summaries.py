@@ -1,5 +1,5 @@
-"""One line for people per event. Says what the payload says; an event it does not know is named and
-left at that.
+"""One line for people per event, to be read behind the event's name. Says what the payload says; an
+event it does not know is named and left at that.
 """
 
 from __future__ import annotations
@@ -10,9 +10,16 @@ from typing import Any
 Payload = Mapping[str, Any]
 
 
+def _number(value: object) -> str:
+    """A decimal text with its thousands apart; anything else as it is."""
+    text = str(value or "")
+    whole, point, rest = text.partition(".")
+    return f"{int(whole):,}{point}{rest}" if whole.isdigit() and len(whole) < 20 else text
+
+
 def _terms(p: Payload) -> str:
     t = p.get("terms") or {}
-    return " ".join(str(t.get(n, "")) for n in ("side", "size", "currency", "instrumentId")).strip()
+    return f"{t.get('side', '')} {_number(t.get('size'))} {t.get('instrumentId', '')}".strip()
 
 
 def _names(p: Payload) -> str:
@@ -21,7 +28,16 @@ def _names(p: Payload) -> str:
 
 def _quote(p: Payload) -> str:
     q = p.get("quote") or {}
-    return f"{q.get('lpId', '')} at {q.get('price', '')} for {q.get('size', '')}"
+    return f"{q.get('lpId', '')} {q.get('price', '')} for {_number(q.get('size'))}"
+
+
+def _words(reason: object) -> str:
+    """A reason's code as words: NO_INTEREST is "no interest"."""
+    return str(reason or "").replace("_", " ").lower()
+
+
+def _counted(count: object, thing: str) -> str:
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
 
 
 def _because(p: Payload) -> str:
@@ -30,33 +46,28 @@ def _because(p: Payload) -> str:
 
 def _trade(p: Payload) -> str:
     t = p.get("trade") or {}
-    what = " ".join(str(t.get(n, "")) for n in ("side", "quantity", "instrumentId"))
-    return f"{t.get('displayId', '')}: {what} at {t.get('price', '')} with {t.get('lpId', '')}"
+    return f"{t.get('displayId', '')} at {t.get('price', '')} with {t.get('lpId', '')}"
 
 
 _SENTENCES: dict[str, Callable[[Payload], str]] = {
-    "RFQCreated": lambda p: f"Asked: {_terms(p)}",
-    "RFQDenied": lambda p: f"Denied: {_because(p)}",
-    "RFQSent": lambda p: f"Sent to {_names(p)}",
-    "RFQQuoting": lambda p: f"First quote from {p.get('lpId', '')}",
-    "QuoteReceived": lambda p: f"Quote from {_quote(p)}",
-    "QuoteDeclined": lambda p: f"{p.get('lpId', '')} passed: {p.get('reason', '')}",
+    "RFQCreated": lambda p: f"{_terms(p)}, by {(p.get('terms') or {}).get('requester', '')}",
+    "RFQDenied": lambda p: _because(p),
+    "RFQSent": lambda p: _names(p),
+    "RFQQuoting": lambda p: f"first from {p.get('lpId', '')}",
+    "QuoteReceived": lambda p: _quote(p),
+    "QuoteDeclined": lambda p: f"{p.get('lpId', '')}: {_words(p.get('reason'))}",
     "QuoteWithdrawn": lambda p: f"{p.get('lpId', '')} took its quote back",
     "QuoteDiscarded": lambda p: f"Quote of {p.get('lpId', '')} not used: {_because(p)}",
-    "QuoteAccepted": lambda p: (
-        f"Dealt on {_quote(p)}" + ("" if p.get("final") else ", last look open")
-    ),
-    "LastLookPassed": lambda p: f"{_quote(p)}: the dealer stands by its quote",
-    "QuoteAcceptanceRejected": lambda p: (
-        f"{p.get('lpId', '')} rejected at last look: {_because(p)}"
-    ),
-    "RFQRejected": lambda p: f"Rejected: {_because(p)}",
-    "RFQExpired": lambda p: f"Expired with {p.get('quotes', 0)} quotes",
-    "RFQCancelled": lambda p: f"Cancelled by {p.get('by', '')}",
+    "QuoteAccepted": lambda p: _quote(p) + ("" if p.get("final") else ", last look open"),
+    "LastLookPassed": lambda p: f"{_quote(p)}, the dealer stands by it",
+    "QuoteAcceptanceRejected": lambda p: f"{p.get('lpId', '')}: {_because(p)}",
+    "RFQRejected": lambda p: _because(p),
+    "RFQExpired": lambda p: f"after {_counted(p.get('quotes', 0), 'quote')}",
+    "RFQCancelled": lambda p: f"by {p.get('by', '')}",
     "RFQTraded": lambda p: (
-        f"Traded with {p.get('lpId', '')} at {p.get('price', '')}: {p.get('tradeDisplayId', '')}"
+        f"{p.get('tradeDisplayId', '')} with {p.get('lpId', '')} at {p.get('price', '')}"
     ),
-    "TradeExecuted": lambda p: f"Trade {_trade(p)}",
+    "TradeExecuted": lambda p: _trade(p),
     "UserLoggedIn": lambda p: f"{p.get('user', '')} signed in",
     "UserLoggedOut": lambda p: f"{p.get('user', '')} signed out: {p.get('reason', '')}",
     "LoginFailed": lambda p: f"Sign-in of {p.get('user', '')} failed: {p.get('reason', '')}",
@@ -70,6 +81,6 @@ def summary(event_type: str, payload: Payload) -> str:
     if sentence is None:
         return event_type
     try:
-        return sentence(payload)[:300]
+        return sentence(payload)[:300].strip(" ,:") or event_type
     except (AttributeError, TypeError):
         return event_type

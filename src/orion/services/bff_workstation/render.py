@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from orion.platform.bus.topics import catalogue
 from orion.services.bff_workstation import shapes
 from orion.wire.stubs import (
     audit_pb2,
@@ -298,13 +299,16 @@ def listed(shape: Callable[..., T], row: Callable[[Any], Any], found: Any) -> T:
     )
 
 
-def timeline(entries: list[audit_pb2.AuditEntry]) -> shapes.Timeline:
-    """A time line; offsets count from its first event, to the microsecond of the log."""
+def timeline(entries: list[audit_pb2.AuditEntry], environment: str) -> shapes.Timeline:
+    """A time line; offsets count from its first event, to the microsecond of the log. Topics under
+    their full names, as on the bus of that environment.
+    """
     first = entries[0].occurred_at_us if entries else 0
-    return shapes.Timeline(items=[_audit_item(e, first) for e in entries])
+    return shapes.Timeline(items=[_audit_item(e, first, environment) for e in entries])
 
 
-def _audit_item(e: audit_pb2.AuditEntry, first: int) -> shapes.AuditItem:
+def _audit_item(e: audit_pb2.AuditEntry, first: int, environment: str) -> shapes.AuditItem:
+    topic = catalogue().get(e.topic)
     payload = msgspec.json.decode(e.payload or b"{}")
     return shapes.AuditItem(
         occurred_at=time_of(e.occurred_at_us),
@@ -313,7 +317,7 @@ def _audit_item(e: audit_pb2.AuditEntry, first: int) -> shapes.AuditItem:
         event_type=e.event_type,
         event_id=e.event_id,
         entity=shapes.Entity(entity_type=e.entity_type, entity_id=e.entity_id, sequence=e.sequence),
-        topic=e.topic,
+        topic=topic.name(environment) if topic else e.topic,
         partition=e.partition,
         offset=e.offset,
         payload=payload if isinstance(payload, dict) else {"value": payload},

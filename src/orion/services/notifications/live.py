@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 from orion.platform import telemetry
 from orion.platform.bus.port import Bus, Record
@@ -76,11 +76,16 @@ class Live:
             trade_id=note.trade_id,
         )
         _TOLD.labels(note.kind).inc()
-        for queue in tuple(self._queues):
-            try:
-                queue.put_nowait(message)
-            except asyncio.QueueFull:
-                self._queues.discard(queue)  # its stream ends and begins anew with a snapshot
+        self.tell([message])
+
+    def tell(self, messages: Sequence[notifications_pb2.Notification]) -> None:
+        """Hands these to all streams: new ones, or known ones that were read."""
+        for message in messages:
+            for queue in tuple(self._queues):
+                try:
+                    queue.put_nowait(message)
+                except asyncio.QueueFull:
+                    self._queues.discard(queue)  # its stream ends and begins anew with a snapshot
 
     async def stream(self) -> AsyncIterator[list[notifications_pb2.Notification]]:
         """New notifications, in batches. Raises WS-503 when the reader fell too far behind."""

@@ -32,8 +32,10 @@ async def since(sql: Sql, at: int, limit: int) -> list[Any]:
     return list(reversed(await sql.fetch(query, at, limit)))
 
 
-async def mark(sql: Sql, tenant: str, subject: str, ids: Sequence[str], at: int) -> int:
-    """Marks those that are the user's own. How many were not read before."""
+async def mark(sql: Sql, tenant: str, subject: str, ids: Sequence[str], at: int) -> list[Any]:
+    """Marks those that are the user's own. Gives those that were not read before, as they are
+    now.
+    """
     query = """
         insert into notifications.read_marks (tenant, subject, notification_id, at)
         select n.tenant, p.subject, n.notification_id, $4
@@ -42,5 +44,9 @@ async def mark(sql: Sql, tenant: str, subject: str, ids: Sequence[str], at: int)
             on p.tenant = n.tenant and p.rfq_id = n.rfq_id
          where n.tenant = $1 and p.subject = $2 and n.notification_id = any($3::text[])
         on conflict do nothing
+        returning notification_id
     """
-    return int((await sql.execute(query, tenant, subject, list(ids), at)).rsplit(" ", 1)[-1])
+    marked = await sql.fetch(query, tenant, subject, list(ids), at)
+    fresh = [r["notification_id"] for r in marked]
+    again = _SELECT + "where p.tenant = $1 and p.subject = $2 and n.notification_id = any($3)"
+    return await sql.fetch(again, tenant, subject, fresh) if fresh else []

@@ -50,14 +50,15 @@ class NotificationRpc(NotificationServiceServicer):
         )
 
     async def MarkRead(self, request: Any, context: Any) -> notifications_pb2.MarkReadResponse:
-        """Ids that are not the caller's do nothing."""
+        """Ids that are not the caller's do nothing. The user's other screens hear of it."""
         caller = _user()
         if len(request.notification_ids) > MAX_MARKED:
             raise Coded("API-100", f"At most {MAX_MARKED} at once")
         ids = [i for i in request.notification_ids if "\x00" not in i]
         async with self._database.write("notifications", [caller.tenant]) as sql:
             marked = await queries.mark(sql, caller.tenant, caller.subject, ids, self._clock.now())
-        return notifications_pb2.MarkReadResponse(marked=marked)
+        self._live.tell([_message(r) for r in marked])
+        return notifications_pb2.MarkReadResponse(marked=len(marked))
 
     async def WatchNotifications(
         self, request: Any, context: Any

@@ -194,7 +194,7 @@ NOTIFICATIONS = Rules(
     name="notifications",
     key=lambda m: (m.tenant_id, m.notification_id),
     order=lambda m: (m.at_us, m.notification_id),
-    revision=lambda m: 0,
+    revision=lambda m: int(m.read),  # what was read stays read
     encode=frames.notification,
     may_subscribe=lambda caller: may(caller.roles, Permission.NOTIFICATION_READ),
     may_see=lambda caller, m: m.tenant_id == caller.tenant and m.user == caller.user,

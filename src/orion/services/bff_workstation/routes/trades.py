@@ -11,7 +11,7 @@ from litestar.params import PathParameter
 
 from orion.core.permissions import Permission as P
 from orion.platform.caller import Caller
-from orion.services.bff_workstation import render, shapes
+from orion.services.bff_workstation import profile, render, shapes
 from orion.services.bff_workstation.links import Links
 from orion.services.bff_workstation.routes.filters import page_of, trade_filter
 from orion.wire.stubs import audit_pb2, common_pb2, trade_pb2
@@ -72,12 +72,15 @@ async def get_trade(
     summary="The whole story of an RFQ or trade",
 )
 async def get_timeline(
-    correlation_id: CorrelationPath, caller: Given[Caller], links: Given[Links]
+    correlation_id: CorrelationPath,
+    caller: Given[Caller],
+    links: Given[Links],
+    about: Given[profile.About],
 ) -> shapes.Timeline:
     """Every recorded event with this correlation id, oldest first."""
     request = audit_pb2.TimelineRequest(correlation_id=correlation_id)
     found = await links.ask(caller, "audit", "GetTimeline", request)
-    return render.timeline(list(found.items))
+    return render.timeline(list(found.items), about.environment)
 
 
 ROUTES = [list_trades, get_trade, get_timeline]
