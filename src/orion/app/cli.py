@@ -236,7 +236,9 @@ def dlq_list(
         r = x.record
         parked = " (parked)" if x.parked else ""
         print(f"{x.consumer}  {r.topic}/{r.part}/{r.offset}  {r.tenant}  {r.entity}", end="  ")
-        print(f"{x.status}{parked}  {x.attempts} attempts  {x.error}")
+        asked = f" (asked for by {x.asked_by})" if x.asked_by else ""
+        done = f": {x.outcome}" if x.outcome else ""
+        print(f"{x.status}{done}{parked}{asked}  {x.attempts} attempts  {x.error}")
     print(f"{len(found)} dead letters.")
 
 
@@ -253,14 +255,17 @@ def dlq_show(
 
     async def work() -> Any:
         async with dead_letters(settings_with(data_dir=data_dir)) as (letters, store):
-            return await letters.show_letter(store, consumer, topic, part, offset)
+            found = await letters.show_letter(store, consumer, topic, part, offset)
+            return found, await letters.history(store, found) if found else []
 
-    letter = run(work())
+    letter, history = run(work())
     if letter is None:
         fail(f"{consumer} has no dead letter at {position}.")
     print(f"consumer  {letter.consumer} (version {letter.version})\nrecord    {letter.record}")
     print(f"status    {letter.status}, {letter.attempts} attempts, parked: {letter.parked}")
     print(f"error     {letter.error}\n{letter.trace}")
+    for line in history:
+        print(f"history   {line}")
 
 
 @dlq_verbs.command("replay")
@@ -271,12 +276,12 @@ def dlq_replay(
     data_dir: DataDir = None,
 ) -> None:
     """Ask a consumer to process its dead letters again, in order."""
-    from orion.app.operate import dead_letters
+    from orion.app.operate import dead_letters, operator
 
     async def work() -> int:
         async with dead_letters(settings_with(data_dir=data_dir)) as (letters, store):
             asked = await letters.replay_letters(
-                store, consumer=consumer, tenant=tenant, entity=entity
+                store, consumer=consumer, tenant=tenant, entity=entity, by=operator()
             )
             return len(asked)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
 import importlib
+import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from types import ModuleType
@@ -106,6 +108,14 @@ async def rebuild(settings: Settings, names: Sequence[str], *, check: bool) -> l
             except work.LogIncomplete as error:
                 raise StartError(f"{name} was left as it is: {error}.") from error
     return done
+
+
+def operator() -> str:
+    """Who sits at this machine, for the record."""
+    try:
+        return f"cli:{getpass.getuser()}"
+    except (KeyError, OSError):
+        return f"cli:{os.getuid()}"
 
 
 @asynccontextmanager

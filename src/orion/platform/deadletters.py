@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from orion.platform.store.port import DeadLetter, Store
 
@@ -29,6 +30,15 @@ async def show_letter(
         if (r.topic, r.part, r.offset) == (topic, part, offset):
             return letter
     return None
+
+
+async def history(store: Store, letter: DeadLetter) -> list[str]:
+    """What the log says of a letter, a line for each event."""
+    return [
+        f"{datetime.fromtimestamp(r.at / 1e6, UTC):%Y-%m-%d %H:%M:%S} {r.type}"
+        f" {r.topic}/{r.part}/{r.offset} {r.body.decode(errors='replace')}"
+        for r in await store.told(letter)
+    ]
 
 
 async def replay_letters(

@@ -72,6 +72,12 @@ _SENTENCES: dict[str, Callable[[Payload], str]] = {
     "UserLoggedOut": lambda p: f"{p.get('user', '')} signed out: {p.get('reason', '')}",
     "LoginFailed": lambda p: f"Sign-in of {p.get('user', '')} failed: {p.get('reason', '')}",
     "UserDisabled": lambda p: f"{p.get('user', '')} disabled by {p.get('by', '')}",
+    "DeadLetterParked": lambda p: (
+        f"{p.get('consumer', '')} set {p.get('eventType', '')} aside: {p.get('reason', '')}"
+    ),
+    "DeadLetterReplayed": lambda p: (
+        f"{p.get('consumer', '')} took it again for {p.get('by', '')}: {p.get('outcome', '')}"
+    ),
 }
 
 
