@@ -22,7 +22,7 @@ from tests.services.edge_world import until
 from tests.services.market_stack import Stack, running
 from tests.services.market_world import RECORDING, seeds
 
-MIGRATIONS = ("0001", "0003")
+MIGRATIONS = ("0001", "0003", "0008")
 SNAPSHOT, FEED = marketdata_pb2.SnapshotRequest, marketdata_pb2.FeedStatusRequest
 
 
@@ -228,3 +228,56 @@ async def test_wrong_settings_are_named(db: TestDatabase, bad: str) -> None:
     with pytest.raises(ConfigError, match=key):
         async with running(db, environment={key: value}, names=("reference", "marketdata_ingest")):
             pass
+
+
+async def test_a_conflated_stream_gets_the_newest_at_its_own_beat(db: TestDatabase) -> None:
+    """Two streams of the same ticks: one gets each, the other the newest of each, and both end with
+    the same prices.
+    """
+    async with running(db, ingest={"rate": 500.0}) as stack:
+        names = ["EURUSD", "GBPUSD", "USDJPY"]
+        raw = stack.market.StreamTicks(
+            marketdata_pb2.TickSubscription(instrument_ids=names), metadata=stack.as_service()
+        )
+        slow = stack.market.StreamTicks(
+            marketdata_pb2.TickSubscription(instrument_ids=names, conflate_ms=300),
+            metadata=stack.as_service(),
+        )
+        assert (await raw.read()).snapshot and (await slow.read()).snapshot
+        every: dict[str, list[Any]] = {n: [] for n in names}
+
+        async def follow() -> None:
+            while True:
+                batch = await raw.read()
+                for tick in batch.ticks:
+                    every[tick.instrument_id].append(tick)
+
+        following = asyncio.create_task(follow())
+        batches: list[Any] = []
+        async with asyncio.timeout(20):
+            while len(batches) < 6:
+                batch = await slow.read()
+                assert {t.instrument_id for t in batch.ticks} <= set(names)
+                assert len({t.instrument_id for t in batch.ticks}) == len(batch.ticks)
+                if batch.ticks:
+                    batches.append(batch)
+
+        async def is_in_the_other(tick: Any) -> bool:
+            return any(
+                (t.received_at_us, t.bid, t.ask) == (tick.received_at_us, tick.bid, tick.ask)
+                for t in every[tick.instrument_id]
+            )
+
+        async with asyncio.timeout(10):
+            for tick in batches[-1].ticks:
+                while not await is_in_the_other(tick):
+                    await asyncio.sleep(0.01)
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+        raw.cancel()
+        slow.cancel()
+        # Most were not sent, and all are counted.
+        assert sum(b.taken for b in batches) > 2 * sum(len(b.ticks) for b in batches)
+        for name in names:
+            mine = [t.received_at_us for b in batches for t in b.ticks if t.instrument_id == name]
+            assert mine == sorted(mine)

@@ -19,6 +19,7 @@ from orion.wire.stubs import (
 )
 
 REFRESH_S = 30.0
+CONFLATE_MS = 20  # no dealer prices faster
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,8 @@ class Market:
             try:
                 async with rpc_errors():
                     stream = self._prices.StreamTicks(
-                        marketdata_pb2.TickSubscription(), metadata=self._directory.as_service()
+                        marketdata_pb2.TickSubscription(conflate_ms=CONFLATE_MS),
+                        metadata=self._directory.as_service(),
                     )
                     async for batch in stream:
                         self._take(batch)

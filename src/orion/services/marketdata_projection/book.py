@@ -39,9 +39,13 @@ class Bar:
     def add(self, mid: Decimal, spread: Decimal) -> None:
         """One more tick."""
         self.mid = mid
-        self.low, self.high = min(self.low, mid), max(self.high, mid)
+        if mid < self.low:
+            self.low = mid
+        elif mid > self.high:
+            self.high = mid
         self.spread_sum += spread
-        self.spread_max = max(self.spread_max, spread)
+        if spread > self.spread_max:
+            self.spread_max = spread
         self.ticks += 1
 
     @property
@@ -77,61 +81,75 @@ class Book:
     """Everything in memory. `bar_us`: length of a bar."""
 
     bar_us: int
-    latest: dict[str, Message] = field(default_factory=dict)
+    # The newest tick as it came, and the message made of it when somebody first asked.
+    _newest: dict[str, Tick] = field(default_factory=dict)
+    _messages: dict[str, Message] = field(default_factory=dict)
+    _at: dict[str, int] = field(default_factory=dict)  # its source's time
     stale: dict[str, int] = field(default_factory=dict)  # instrument → since
     signs: dict[str, int] = field(default_factory=dict)  # last sign of life, as ingest tells
     days: dict[str, Day] = field(default_factory=dict)
     bars: dict[str, Bar] = field(default_factory=dict)
     finished: list[Bar] = field(default_factory=list)  # bars for the table
     touched: set[str] = field(default_factory=set)  # since the cache was written
-    unsaved: set[str] = field(default_factory=set)  # since the table was written
+    unsaved: set[str] = field(default_factory=set)  # since the table was written, `touched` besides
 
-    def tick(self, tick: Tick) -> Message:
-        """Takes a tick in; gives what subscribers get. A late one moves the day's range and bars,
-        not the newest price.
+    def tick(self, tick: Tick) -> None:
+        """Takes a tick in. A late one moves the day's range and bars, not the newest price. Nothing
+        is made for readers here: ticks are many more than what is asked.
         """
         name = tick.instrument_id
-        self._day(tick)
-        self._bar(tick)
+        if tick.mid is not None and Flag.CROSSED not in tick.flags:
+            self._day(tick, tick.mid)
+            self._bar(tick, tick.mid)
+        if tick.timestamp >= self._at.get(name, 0):
+            self._at[name] = tick.timestamp
+            self._newest[name] = tick
+            self.touched.add(name)
+
+    def message(self, name: str) -> Message | None:
+        """The newest tick of an instrument for its readers, or None when there was none."""
+        tick = self._newest.pop(name, None)
+        if tick is not None:
+            self._messages[name] = self.told(tick)
+        return self._messages.get(name)
+
+    def told(self, tick: Tick) -> Message:
+        """A tick for its readers, with the day's range so far."""
         message = tick_to_proto(tick)
-        day = self.days.get(name)
+        day = self.days.get(tick.instrument_id)
         if day is not None:
             message.open, message.day_low, message.day_high = map(
                 plain, (day.open, day.low, day.high)
             )
-        before = self.latest.get(name)
-        if before is None or tick.timestamp >= before.timestamp_us:
-            self.latest[name] = message
-            self.touched.add(name)
-            self.unsaved.add(name)
         return message
 
-    def _usable(self, tick: Tick) -> bool:
-        return tick.mid is not None and Flag.CROSSED not in tick.flags
+    @property
+    def names(self) -> list[str]:
+        """The instruments that have a price."""
+        return list(self._at)
 
-    def _day(self, tick: Tick) -> None:
-        if not self._usable(tick):
-            return
-        assert tick.mid is not None
-        number, mid = tick.timestamp // DAY_US, tick.mid
+    def _day(self, tick: Tick, mid: Decimal) -> None:
+        number = tick.timestamp // DAY_US
         day = self.days.get(tick.instrument_id)
         if day is None or number > day.number:
             self.days[tick.instrument_id] = Day(number, mid, mid, mid)
         elif number == day.number:
-            day.low, day.high = min(day.low, mid), max(day.high, mid)
+            if mid < day.low:
+                day.low = mid
+            elif mid > day.high:
+                day.high = mid
 
-    def _bar(self, tick: Tick) -> None:
-        if not self._usable(tick) or tick.bid is None or tick.ask is None:
+    def _bar(self, tick: Tick, mid: Decimal) -> None:
+        if tick.bid is None or tick.ask is None:
             return
-        assert tick.mid is not None
         at = tick.received_at // self.bar_us * self.bar_us
         bar = self.bars.get(tick.instrument_id)
         if bar is None or at > bar.at:
             if bar is not None:
                 self.finished.append(bar)
-            bar = Bar(tick.instrument_id, at, tick.mid, tick.mid, tick.mid)
+            bar = Bar(tick.instrument_id, at, mid, mid, mid)
             self.bars[tick.instrument_id] = bar
-        bar.add(tick.mid, tick.ask - tick.bid)
+        bar.add(mid, tick.ask - tick.bid)
 
     def status(self, event: Status) -> marketdata_pb2.StatusChange:
         """A feed fell silent or came back."""
@@ -144,9 +162,8 @@ class Book:
                 self.stale[event.instrument_id] = event.at
             case MarketDataRecovered():
                 self.stale.pop(event.instrument_id, None)
-        if event.instrument_id in self.latest:
+        if event.instrument_id in self._at:
             self.touched.add(event.instrument_id)
-            self.unsaved.add(event.instrument_id)
         return change
 
     def close_bars(self, now: int) -> None:
@@ -160,16 +177,21 @@ class Book:
         """What the tables held at the start; what came live meanwhile stays."""
         for message in messages:
             name = message.instrument_id
-            self.latest.setdefault(name, message)
+            if name not in self._at:
+                self._at[name], self._messages[name] = message.timestamp_us, message
             if "STALE" in message.flags:
                 self.stale.setdefault(name, message.received_at_us)
         for name, day in days.items():
             self.days.setdefault(name, day)
 
-    def shown(self, message: Message) -> Message:
-        """The newest tick as a snapshot tells it: with its staleness and the feed's last sign of
-        life.
+    def snapshot(self, names: Iterable[str]) -> list[Message]:
+        """The newest ticks of these instruments as a snapshot tells them: with staleness and the
+        feed's last sign of life. Those without a price are not in it.
         """
+        found = (self.message(name) for name in names)
+        return [self._shown(message) for message in found if message is not None]
+
+    def _shown(self, message: Message) -> Message:
         shown = Message()
         shown.CopyFrom(message)
         name = message.instrument_id

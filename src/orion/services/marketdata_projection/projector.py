@@ -42,7 +42,7 @@ class Projector:
         self._ports, self._config = ports, config
         self._cache: Cache = ports.cache
         self.book = Book(config.bar_s * 1_000_000)
-        self.subscribers = Subscribers()
+        self.subscribers = Subscribers(self.book.told)
         self.classes: dict[str, str] = {}  # instrument → asset class
         self.feed: marketdata_pb2.FeedStatus | None = None
         self.is_caught_up = False
@@ -74,7 +74,7 @@ class Projector:
 
     def take(self, records: Sequence[Record]) -> None:
         """Records in the order of the log."""
-        ticks: list[Message] = []
+        ticks: list[Tick] = []
         status: list[marketdata_pb2.StatusChange] = []
         newest = 0
         for record in records:
@@ -85,8 +85,9 @@ class Projector:
                 continue
             match event:
                 case Tick():
-                    ticks.append(self.book.tick(event))
-                    newest = max(newest, event.received_at)
+                    self.book.tick(event)
+                    ticks.append(event)
+                    newest = event.received_at
                 case MarketDataStaleDetected() | MarketDataRecovered():
                     status.append(self.book.status(event))
         if newest:
@@ -143,17 +144,23 @@ class Projector:
         while True:
             await asyncio.sleep(self._config.cache_ms / 1000)
             waited += self._config.cache_ms / 1000
-            names, self.book.touched = self.book.touched, set()
+            names = self._touched()
             if waited >= HEAL_S:
-                names, waited = set(self.book.latest), 0.0
+                names, waited = set(self.book.names), 0.0
             if not names:
                 continue
-            values = {n: self.book.shown(self.book.latest[n]).SerializeToString() for n in names}
+            values = {m.instrument_id: m.SerializeToString() for m in self.book.snapshot(names)}
             try:
                 await self._cache.put(SPACE, values)
             except Unavailable:
                 self.book.touched |= names
                 _LOST.inc()
+
+    def _touched(self) -> set[str]:
+        """What has changed since the last look; the tables' writer has yet to see it."""
+        names, self.book.touched = self.book.touched, set()
+        self.book.unsaved |= names
+        return names
 
     async def write_tables(self) -> None:
         """Writes what has changed, conflated, and finished bars; prunes old ones."""
@@ -170,14 +177,12 @@ class Projector:
         """One write of the tables. What could not be written waits for the next."""
         book = self.book
         book.close_bars(self._ports.clock.now())
-        names, book.unsaved = book.unsaved, set()
+        names, book.unsaved = book.unsaved | book.touched, set()
         bars, book.finished = book.finished, []
         if not names and not bars:
             return
         try:
-            await queries.save(
-                self._ports.database, [book.shown(book.latest[n]) for n in sorted(names)], bars
-            )
+            await queries.save(self._ports.database, book.snapshot(sorted(names)), bars)
         except Unavailable as error:
             telemetry.log.warning("snapshots wait for the database", error=str(error))
             book.unsaved |= names

@@ -15,10 +15,11 @@ from orion.platform.rpc import current_caller
 from orion.services.marketdata_projection import queries
 from orion.services.marketdata_projection.config import Config
 from orion.services.marketdata_projection.projector import Projector
-from orion.services.marketdata_projection.subscribers import Subscriber
+from orion.services.marketdata_projection.subscribers import Conflated, Subscriber
 from orion.wire.stubs import marketdata_pb2, marketdata_pb2_grpc
 
 MAX_NAMES = 1_000
+MAX_CONFLATE_MS = 10_000
 MINUTE_US = 60_000_000
 
 
@@ -44,15 +45,16 @@ class MarketDataRpc(marketdata_pb2_grpc.MarketDataServiceServicer):
         everyone = self._projector.subscribers
         if len(everyone) >= self._config.subscribers:
             raise Coded("WS-504", "Too many streams")
-        mine = Subscriber(wanted, self._config.subscriber_ticks)
+        book, config = self._projector.book, self._config
+        if request.conflate_ms:
+            mine = Conflated(wanted, book.message, min(request.conflate_ms, MAX_CONFLATE_MS) / 1000)
+        else:
+            mine = Subscriber(wanted, config.subscriber_ticks)
         everyone.add(mine)
         try:
-            book = self._projector.book
-            yield marketdata_pb2.TickBatch(
-                ticks=[book.shown(m) for n, m in book.latest.items() if mine.wants(n)],
-                snapshot=True,
-            )
-            async for batch in mine.batches(self._config.batch_ms / 1000):
+            names = [n for n in book.names if mine.wants(n)]
+            yield marketdata_pb2.TickBatch(ticks=book.snapshot(names), snapshot=True)
+            async for batch in mine.batches(config.batch_ms / 1000):
                 yield batch
         finally:
             everyone.remove(mine)
@@ -88,7 +90,7 @@ class MarketDataRpc(marketdata_pb2_grpc.MarketDataServiceServicer):
         if len(asked) > MAX_NAMES:
             raise Coded("MD-401")
         if caller.service is not None:
-            return asked or list(classes or self._projector.book.latest)
+            return asked or list(classes or self._projector.book.names)
         if not classes:
             raise Unavailable("Reference data is not known yet")
         g = caller.grants

@@ -1,12 +1,14 @@
-"""Streams to those who want every tick, bounded: who is too slow gets the newest of each instrument
-instead of all.
+"""Streams of ticks, bounded. Who wants every tick gets every tick; who is too slow for that gets
+the newest of each instrument. Who asks for conflation never gets anything else, and costs next to
+nothing per tick: a screen cannot show more.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 
+from orion.core.ticks import Tick
 from orion.platform import telemetry
 from orion.wire.stubs import marketdata_pb2
 
@@ -16,14 +18,11 @@ _CONFLATED = telemetry.counter("md_ticks_conflated", "Ticks a slow subscriber wa
 _OPEN = telemetry.gauge("md_subscribers", "Open streams of ticks")
 
 
-class Subscriber:
-    """One stream. `wanted` None: everything."""
+class _Stream:
+    """What both kinds have in common. `wanted` None: everything."""
 
-    def __init__(self, wanted: frozenset[str] | None, most: int):
-        self._wanted, self._most = wanted, most
-        self._ticks: list[Message] = []
-        # instead of `_ticks` while it is too slow
-        self._newest: dict[str, Message] | None = None
+    def __init__(self, wanted: frozenset[str] | None):
+        self._wanted = wanted
         self._status: list[marketdata_pb2.StatusChange] = []
         self._beats: dict[str, int] = {}
         self._event = asyncio.Event()
@@ -32,14 +31,46 @@ class Subscriber:
         """True when this instrument belongs to the stream."""
         return self._wanted is None or name in self._wanted
 
-    def offer(
-        self, ticks: Sequence[Message], status: Iterable[marketdata_pb2.StatusChange] = ()
-    ) -> None:
+    def change(self, status: Sequence[marketdata_pb2.StatusChange]) -> None:
+        """Feeds that fell silent or came back. Never blocks."""
+        self._status.extend(s for s in status if self.wants(s.instrument_id))
+        if self._status:
+            self._event.set()
+
+    def beat(self, signs: Iterable[tuple[str, int]]) -> None:
+        """Signs of life of feeds."""
+        self._beats.update((n, at) for n, at in signs if self.wants(n))
+        if self._beats:
+            self._event.set()
+
+    def _batch(self, ticks: Sequence[Message], taken: int = 0) -> marketdata_pb2.TickBatch:
+        status, self._status = self._status, []
+        beats, self._beats = self._beats, {}
+        return marketdata_pb2.TickBatch(
+            ticks=ticks,
+            status=status,
+            heartbeats=[
+                marketdata_pb2.Heartbeat(instrument_id=n, at_us=at) for n, at in beats.items()
+            ],
+            taken=taken,
+        )
+
+
+class Subscriber(_Stream):
+    """A stream of every tick, up to `most` that wait."""
+
+    def __init__(self, wanted: frozenset[str] | None, most: int):
+        super().__init__(wanted)
+        self._most = most
+        self._ticks: list[Message] = []
+        # instead of `_ticks` while it is too slow
+        self._newest: dict[str, Message] | None = None
+
+    def offer(self, ticks: Sequence[Message]) -> None:
         """Adds what is new. Never blocks."""
         mine = (
             ticks if self._wanted is None else [t for t in ticks if t.instrument_id in self._wanted]
         )
-        self._status.extend(s for s in status if self.wants(s.instrument_id))
         if self._newest is None and len(self._ticks) + len(mine) > self._most:
             self._newest = {t.instrument_id: t for t in self._ticks}
             _CONFLATED.inc(len(self._ticks) - len(self._newest))
@@ -50,13 +81,7 @@ class Subscriber:
             before = len(self._newest)
             self._newest.update((t.instrument_id, t) for t in mine)
             _CONFLATED.inc(before + len(mine) - len(self._newest))
-        if mine or self._status:
-            self._event.set()
-
-    def beat(self, signs: Iterable[tuple[str, int]]) -> None:
-        """Signs of life of feeds."""
-        self._beats.update((n, at) for n, at in signs if self.wants(n))
-        if self._beats:
+        if mine:
             self._event.set()
 
     async def batches(self, gather_s: float) -> AsyncIterator[marketdata_pb2.TickBatch]:
@@ -73,46 +98,100 @@ class Subscriber:
         else:
             ticks = self._ticks[:MAX_BATCH]
             del self._ticks[:MAX_BATCH]
-        status, self._status = self._status, []
-        beats, self._beats = self._beats, {}
         if not self._ticks:
             self._event.clear()
-        return marketdata_pb2.TickBatch(
-            ticks=ticks,
-            status=status,
-            heartbeats=[
-                marketdata_pb2.Heartbeat(instrument_id=n, at_us=at) for n, at in beats.items()
-            ],
-        )
+        return self._batch(ticks)
+
+
+class Conflated(_Stream):
+    """A stream of the newest tick of each instrument, at once after a quiet interval and otherwise
+    once in each. `newest` is asked when a batch leaves, so nothing is made that is not sent.
+    """
+
+    def __init__(
+        self,
+        wanted: frozenset[str] | None,
+        newest: Callable[[str], Message | None],
+        interval_s: float,
+    ):
+        super().__init__(wanted)
+        self._newest, self._interval_s = newest, interval_s
+        self._moved: set[str] = set()
+        self._taken = 0
+
+    def mark(self, names: Sequence[str]) -> None:
+        """These instruments have ticked, in this order. Never blocks."""
+        mine = names if self._wanted is None else [n for n in names if n in self._wanted]
+        if mine:
+            self._taken += len(mine)
+            self._moved.update(mine)
+            self._event.set()
+
+    async def batches(self, gather_s: float) -> AsyncIterator[marketdata_pb2.TickBatch]:
+        """What is new, for ever. What comes within `gather_s` of a first tick leaves with it."""
+        loop = asyncio.get_running_loop()
+        due = loop.time()
+        while True:
+            await self._event.wait()
+            now = loop.time()
+            # From a fixed beat, so that being late once does not make all later ones late.
+            due = max(due, now + gather_s)
+            await asyncio.sleep(due - now)
+            due += self._interval_s
+            yield self._next()
+
+    def _next(self) -> marketdata_pb2.TickBatch:
+        moved, self._moved = self._moved, set()
+        taken, self._taken = self._taken, 0
+        self._event.clear()
+        found = (self._newest(name) for name in moved)
+        batch = self._batch([m for m in found if m is not None], taken)
+        _CONFLATED.inc(max(0, taken - len(batch.ticks)))
+        return batch
 
 
 class Subscribers:
-    """All streams of this process."""
+    """All streams of this process. `message` makes of a tick what is sent."""
 
-    def __init__(self) -> None:
-        self._all: dict[Subscriber, None] = {}
+    def __init__(self, message: Callable[[Tick], Message]) -> None:
+        self._message = message
+        self._raw: dict[Subscriber, None] = {}
+        self._conflated: dict[Conflated, None] = {}
 
     def __len__(self) -> int:
-        return len(self._all)
+        return len(self._raw) + len(self._conflated)
 
-    def add(self, subscriber: Subscriber) -> None:
+    def add(self, stream: Subscriber | Conflated) -> None:
         """A stream begins."""
-        self._all[subscriber] = None
-        _OPEN.set(len(self._all))
+        if isinstance(stream, Conflated):
+            self._conflated[stream] = None
+        else:
+            self._raw[stream] = None
+        _OPEN.set(len(self))
 
-    def remove(self, subscriber: Subscriber) -> None:
+    def remove(self, stream: Subscriber | Conflated) -> None:
         """A stream has ended."""
-        self._all.pop(subscriber, None)
-        _OPEN.set(len(self._all))
+        if isinstance(stream, Conflated):
+            self._conflated.pop(stream, None)
+        else:
+            self._raw.pop(stream, None)
+        _OPEN.set(len(self))
 
-    def offer(
-        self, ticks: Sequence[Message], status: Sequence[marketdata_pb2.StatusChange]
-    ) -> None:
+    def offer(self, ticks: Sequence[Tick], status: Sequence[marketdata_pb2.StatusChange]) -> None:
         """To all."""
-        for subscriber in self._all:
-            subscriber.offer(ticks, status)
+        if ticks and self._raw:
+            messages = [self._message(tick) for tick in ticks]
+            for stream in self._raw:
+                stream.offer(messages)
+        if ticks and self._conflated:
+            names = [tick.instrument_id for tick in ticks]
+            for stream in self._conflated:
+                stream.mark(names)
+        if status:
+            for stream in (*self._raw, *self._conflated):
+                stream.change(status)
 
     def beat(self, signs: Sequence[tuple[str, int]]) -> None:
         """To all."""
-        for subscriber in self._all:
-            subscriber.beat(signs)
+        for stream in (*self._raw, *self._conflated):
+            stream.beat(signs)

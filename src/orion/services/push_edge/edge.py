@@ -73,9 +73,11 @@ class Edge:
 
     def _streams(self, rfqs: Channel, trades: Channel, notes: Channel) -> list[Upstream]:
         where = self._ports.directory
+        # Screens get no more than the flush rate, so more than that need not come here either.
+        wanted = marketdata_pb2.TickSubscription(conflate_ms=int(1000 / self._config.flush_hz))
         market = lambda: marketdata_pb2_grpc.MarketDataServiceStub(  # noqa: E731
             where.channel("marketdata_projection")
-        ).StreamTicks(marketdata_pb2.TickSubscription(), metadata=where.as_service())
+        ).StreamTicks(wanted, metadata=where.as_service())
         rfq = lambda: rfq_pb2_grpc.RFQServiceStub(where.channel("rfq")).WatchRFQ(  # noqa: E731
             rfq_pb2.WatchRFQRequest(), metadata=where.as_service()
         )

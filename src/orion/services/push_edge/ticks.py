@@ -18,6 +18,7 @@ from orion.services.push_edge.config import Config
 from orion.wire.stubs import marketdata_pb2
 
 QUIET_US = 2_000_000  # a quiet instrument's sign of life goes out this often
+SLACK = 0.2  # two flushes may be closer together than the interval by this share of it
 SLICE_S = 0.004  # after so long a flush lets others run
 ITEMS_PER_FRAME = 200
 _FLUSH = telemetry.histogram("edge_flush_seconds", "Time to write one flush to all sockets")
@@ -90,7 +91,7 @@ class TickHub:
         self._groups: dict[int, dict[Socket, None]] = {}
         self._dirty = 0
         self._wake = asyncio.Event()
-        self._last_flush = -1e9
+        self._due = -1e9  # when the next flush may begin
         self.seq = 0
         self.ticks_in = 0
         self.has_snapshot = False
@@ -110,7 +111,7 @@ class TickHub:
         if batch.snapshot:
             self.has_snapshot = True
         else:
-            self.ticks_in += len(batch.ticks)
+            self.ticks_in += batch.taken or len(batch.ticks)
         for beat in batch.heartbeats:
             self._beat(self._bit(beat.instrument_id), beat.at_us)
         for change in batch.status:
@@ -198,14 +199,16 @@ class TickHub:
         """Flushes for ever: at once after a quiet interval, otherwise when the interval is over."""
         while True:
             await self._wake.wait()
-            due = self._last_flush + self.pace.interval
-            wait = due - self._time()
-            if wait > 0:
-                await asyncio.sleep(wait)
+            due, now = self._due, self._time()
+            if due > now:
+                await asyncio.sleep(due - now)
             else:
-                due = self._time()
+                due = now
             self._wake.clear()
             began = self._time()
+            # Prices come in a beat of their own. Counting from when we should have begun, not from
+            # when we did, being late once does not put us behind that beat for good.
+            self._due = max(due, began - SLACK * self.pace.interval) + self.pace.interval
             await self.flush()
             took = self._time() - began
             _FLUSH.observe(took)
@@ -213,7 +216,7 @@ class TickHub:
 
     async def flush(self) -> None:
         """Sends what is new to everyone who wants it."""
-        self._last_flush = slice_began = self._time()
+        slice_began = self._time()
         dirty, self._dirty = self._dirty, 0
         self.seq += 1
         now = self._now()

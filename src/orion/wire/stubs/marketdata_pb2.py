@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x10marketdata.proto\x12\x08orion.v1\"\x12\n\x10WatchFeedRequest\"Z\n\tFeedPulse\x12$\n\x06status\x18\x01 \x01(\x0b\x32\x14.orion.v1.FeedStatus\x12\'\n\nheartbeats\x18\x02 \x03(\x0b\x32\x13.orion.v1.Heartbeat\"\x8c\x03\n\nMarketTick\x12\x15\n\rinstrument_id\x18\x01 \x01(\t\x12\x10\n\x03\x62id\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x10\n\x03\x61sk\x18\x03 \x01(\tH\x01\x88\x01\x01\x12\x10\n\x03mid\x18\x04 \x01(\tH\x02\x88\x01\x01\x12\x14\n\x0ctimestamp_us\x18\x05 \x01(\x03\x12\x16\n\x0ereceived_at_us\x18\x06 \x01(\x03\x12\x0e\n\x06source\x18\x07 \x01(\t\x12\r\n\x05\x66lags\x18\x08 \x03(\t\x12 \n\x13source_timestamp_us\x18\t \x01(\x03H\x03\x88\x01\x01\x12\x1c\n\x0fheartbeat_at_us\x18\n \x01(\x03H\x04\x88\x01\x01\x12\x14\n\x07\x64\x61y_low\x18\x0b \x01(\tH\x05\x88\x01\x01\x12\x15\n\x08\x64\x61y_high\x18\x0c \x01(\tH\x06\x88\x01\x01\x12\x11\n\x04open\x18\r \x01(\tH\x07\x88\x01\x01\x42\x06\n\x04_bidB\x06\n\x04_askB\x06\n\x04_midB\x16\n\x14_source_timestamp_usB\x12\n\x10_heartbeat_at_usB\n\n\x08_day_lowB\x0b\n\t_day_highB\x07\n\x05_open\"_\n\x0cStatusChange\x12\x15\n\rinstrument_id\x18\x01 \x01(\t\x12\r\n\x05stale\x18\x02 \x01(\x08\x12\x10\n\x08since_us\x18\x03 \x01(\x03\x12\x17\n\x0flast_tick_at_us\x18\x04 \x01(\x03\"\x93\x01\n\tTickBatch\x12#\n\x05ticks\x18\x01 \x03(\x0b\x32\x14.orion.v1.MarketTick\x12&\n\x06status\x18\x02 \x03(\x0b\x32\x16.orion.v1.StatusChange\x12\x10\n\x08snapshot\x18\x03 \x01(\x08\x12\'\n\nheartbeats\x18\x04 \x03(\x0b\x32\x13.orion.v1.Heartbeat\"1\n\tHeartbeat\x12\x15\n\rinstrument_id\x18\x01 \x01(\t\x12\r\n\x05\x61t_us\x18\x02 \x01(\x03\")\n\x0fSnapshotRequest\x12\x16\n\x0einstrument_ids\x18\x01 \x03(\t\"^\n\x10SnapshotResponse\x12#\n\x05ticks\x18\x01 \x03(\x0b\x32\x14.orion.v1.MarketTick\x12\x10\n\x08\x61s_of_us\x18\x02 \x01(\x03\x12\x13\n\x0bserved_from\x18\x03 \x01(\t\"*\n\x10TickSubscription\x12\x16\n\x0einstrument_ids\x18\x01 \x03(\t\"8\n\x0eHistoryRequest\x12\x15\n\rinstrument_id\x18\x01 \x01(\t\x12\x0f\n\x07minutes\x18\x02 \x01(\r\"o\n\x03\x42\x61r\x12\r\n\x05\x61t_us\x18\x01 \x01(\x03\x12\x0b\n\x03mid\x18\x02 \x01(\t\x12\x0b\n\x03low\x18\x03 \x01(\t\x12\x0c\n\x04high\x18\x04 \x01(\t\x12\x0e\n\x06spread\x18\x05 \x01(\t\x12\x12\n\nspread_max\x18\x06 \x01(\t\x12\r\n\x05ticks\x18\x07 \x01(\r\"@\n\x0fHistoryResponse\x12\x1b\n\x04\x62\x61rs\x18\x01 \x03(\x0b\x32\r.orion.v1.Bar\x12\x10\n\x08\x61s_of_us\x18\x02 \x01(\x03\"\x13\n\x11\x46\x65\x65\x64StatusRequest\"\xb5\x02\n\nFeedStatus\x12\x0c\n\x04mode\x18\x01 \x01(\t\x12\x10\n\x08scenario\x18\x02 \x01(\t\x12\x0c\n\x04seed\x18\x03 \x01(\x03\x12\x12\n\x05speed\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x11\n\tpublished\x18\x05 \x01(\x04\x12\x32\n\x07\x64ropped\x18\x06 \x03(\x0b\x32!.orion.v1.FeedStatus.DroppedEntry\x12\x0c\n\x04late\x18\x07 \x01(\x04\x12\x10\n\x08replayed\x18\x08 \x03(\t\x12\x10\n\x08received\x18\t \x01(\x04\x12\x0f\n\x07\x63rossed\x18\n \x01(\x04\x12\x0f\n\x07\x64\x65rived\x18\x0b \x01(\x04\x12\x10\n\x08\x66inished\x18\x0c \x01(\x08\x1a.\n\x0c\x44roppedEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\x42\x08\n\x06_speed2\xa2\x02\n\x11MarketDataService\x12\x44\n\x0bGetSnapshot\x12\x19.orion.v1.SnapshotRequest\x1a\x1a.orion.v1.SnapshotResponse\x12@\n\x0bStreamTicks\x12\x1a.orion.v1.TickSubscription\x1a\x13.orion.v1.TickBatch0\x01\x12\x41\n\nGetHistory\x12\x18.orion.v1.HistoryRequest\x1a\x19.orion.v1.HistoryResponse\x12\x42\n\rGetFeedStatus\x12\x1b.orion.v1.FeedStatusRequest\x1a\x14.orion.v1.FeedStatus2S\n\x11MarketFeedService\x12>\n\tWatchFeed\x12\x1a.orion.v1.WatchFeedRequest\x1a\x13.orion.v1.FeedPulse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x10marketdata.proto\x12\x08orion.v1\"\x12\n\x10WatchFeedRequest\"Z\n\tFeedPulse\x12$\n\x06status\x18\x01 \x01(\x0b\x32\x14.orion.v1.FeedStatus\x12\'\n\nheartbeats\x18\x02 \x03(\x0b\x32\x13.orion.v1.Heartbeat\"\x8c\x03\n\nMarketTick\x12\x15\n\rinstrument_id\x18\x01 \x01(\t\x12\x10\n\x03\x62id\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x10\n\x03\x61sk\x18\x03 \x01(\tH\x01\x88\x01\x01\x12\x10\n\x03mid\x18\x04 \x01(\tH\x02\x88\x01\x01\x12\x14\n\x0ctimestamp_us\x18\x05 \x01(\x03\x12\x16\n\x0ereceived_at_us\x18\x06 \x01(\x03\x12\x0e\n\x06source\x18\x07 \x01(\t\x12\r\n\x05\x66lags\x18\x08 \x03(\t\x12 \n\x13source_timestamp_us\x18\t \x01(\x03H\x03\x88\x01\x01\x12\x1c\n\x0fheartbeat_at_us\x18\n \x01(\x03H\x04\x88\x01\x01\x12\x14\n\x07\x64\x61y_low\x18\x0b \x01(\tH\x05\x88\x01\x01\x12\x15\n\x08\x64\x61y_high\x18\x0c \x01(\tH\x06\x88\x01\x01\x12\x11\n\x04open\x18\r \x01(\tH\x07\x88\x01\x01\x42\x06\n\x04_bidB\x06\n\x04_askB\x06\n\x04_midB\x16\n\x14_source_timestamp_usB\x12\n\x10_heartbeat_at_usB\n\n\x08_day_lowB\x0b\n\t_day_highB\x07\n\x05_open\"_\n\x0cStatusChange\x12\x15\n\rinstrument_id\x18\x01 \x01(\t\x12\r\n\x05stale\x18\x02 \x01(\x08\x12\x10\n\x08since_us\x18\x03 \x01(\x03\x12\x17\n\x0flast_tick_at_us\x18\x04 \x01(\x03\"\xa2\x01\n\tTickBatch\x12#\n\x05ticks\x18\x01 \x03(\x0b\x32\x14.orion.v1.MarketTick\x12&\n\x06status\x18\x02 \x03(\x0b\x32\x16.orion.v1.StatusChange\x12\x10\n\x08snapshot\x18\x03 \x01(\x08\x12\'\n\nheartbeats\x18\x04 \x03(\x0b\x32\x13.orion.v1.Heartbeat\x12\r\n\x05taken\x18\x05 \x01(\r\"1\n\tHeartbeat\x12\x15\n\rinstrument_id\x18\x01 \x01(\t\x12\r\n\x05\x61t_us\x18\x02 \x01(\x03\")\n\x0fSnapshotRequest\x12\x16\n\x0einstrument_ids\x18\x01 \x03(\t\"^\n\x10SnapshotResponse\x12#\n\x05ticks\x18\x01 \x03(\x0b\x32\x14.orion.v1.MarketTick\x12\x10\n\x08\x61s_of_us\x18\x02 \x01(\x03\x12\x13\n\x0bserved_from\x18\x03 \x01(\t\"?\n\x10TickSubscription\x12\x16\n\x0einstrument_ids\x18\x01 \x03(\t\x12\x13\n\x0b\x63onflate_ms\x18\x02 \x01(\r\"8\n\x0eHistoryRequest\x12\x15\n\rinstrument_id\x18\x01 \x01(\t\x12\x0f\n\x07minutes\x18\x02 \x01(\r\"o\n\x03\x42\x61r\x12\r\n\x05\x61t_us\x18\x01 \x01(\x03\x12\x0b\n\x03mid\x18\x02 \x01(\t\x12\x0b\n\x03low\x18\x03 \x01(\t\x12\x0c\n\x04high\x18\x04 \x01(\t\x12\x0e\n\x06spread\x18\x05 \x01(\t\x12\x12\n\nspread_max\x18\x06 \x01(\t\x12\r\n\x05ticks\x18\x07 \x01(\r\"@\n\x0fHistoryResponse\x12\x1b\n\x04\x62\x61rs\x18\x01 \x03(\x0b\x32\r.orion.v1.Bar\x12\x10\n\x08\x61s_of_us\x18\x02 \x01(\x03\"\x13\n\x11\x46\x65\x65\x64StatusRequest\"\xb5\x02\n\nFeedStatus\x12\x0c\n\x04mode\x18\x01 \x01(\t\x12\x10\n\x08scenario\x18\x02 \x01(\t\x12\x0c\n\x04seed\x18\x03 \x01(\x03\x12\x12\n\x05speed\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x11\n\tpublished\x18\x05 \x01(\x04\x12\x32\n\x07\x64ropped\x18\x06 \x03(\x0b\x32!.orion.v1.FeedStatus.DroppedEntry\x12\x0c\n\x04late\x18\x07 \x01(\x04\x12\x10\n\x08replayed\x18\x08 \x03(\t\x12\x10\n\x08received\x18\t \x01(\x04\x12\x0f\n\x07\x63rossed\x18\n \x01(\x04\x12\x0f\n\x07\x64\x65rived\x18\x0b \x01(\x04\x12\x10\n\x08\x66inished\x18\x0c \x01(\x08\x1a.\n\x0c\x44roppedEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\x42\x08\n\x06_speed2\xa2\x02\n\x11MarketDataService\x12\x44\n\x0bGetSnapshot\x12\x19.orion.v1.SnapshotRequest\x1a\x1a.orion.v1.SnapshotResponse\x12@\n\x0bStreamTicks\x12\x1a.orion.v1.TickSubscription\x1a\x13.orion.v1.TickBatch0\x01\x12\x41\n\nGetHistory\x12\x18.orion.v1.HistoryRequest\x1a\x19.orion.v1.HistoryResponse\x12\x42\n\rGetFeedStatus\x12\x1b.orion.v1.FeedStatusRequest\x1a\x14.orion.v1.FeedStatus2S\n\x11MarketFeedService\x12>\n\tWatchFeed\x12\x1a.orion.v1.WatchFeedRequest\x1a\x13.orion.v1.FeedPulse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,29 +42,29 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STATUSCHANGE']._serialized_start=541
   _globals['_STATUSCHANGE']._serialized_end=636
   _globals['_TICKBATCH']._serialized_start=639
-  _globals['_TICKBATCH']._serialized_end=786
-  _globals['_HEARTBEAT']._serialized_start=788
-  _globals['_HEARTBEAT']._serialized_end=837
-  _globals['_SNAPSHOTREQUEST']._serialized_start=839
-  _globals['_SNAPSHOTREQUEST']._serialized_end=880
-  _globals['_SNAPSHOTRESPONSE']._serialized_start=882
-  _globals['_SNAPSHOTRESPONSE']._serialized_end=976
-  _globals['_TICKSUBSCRIPTION']._serialized_start=978
-  _globals['_TICKSUBSCRIPTION']._serialized_end=1020
-  _globals['_HISTORYREQUEST']._serialized_start=1022
-  _globals['_HISTORYREQUEST']._serialized_end=1078
-  _globals['_BAR']._serialized_start=1080
-  _globals['_BAR']._serialized_end=1191
-  _globals['_HISTORYRESPONSE']._serialized_start=1193
-  _globals['_HISTORYRESPONSE']._serialized_end=1257
-  _globals['_FEEDSTATUSREQUEST']._serialized_start=1259
-  _globals['_FEEDSTATUSREQUEST']._serialized_end=1278
-  _globals['_FEEDSTATUS']._serialized_start=1281
-  _globals['_FEEDSTATUS']._serialized_end=1590
-  _globals['_FEEDSTATUS_DROPPEDENTRY']._serialized_start=1534
-  _globals['_FEEDSTATUS_DROPPEDENTRY']._serialized_end=1580
-  _globals['_MARKETDATASERVICE']._serialized_start=1593
-  _globals['_MARKETDATASERVICE']._serialized_end=1883
-  _globals['_MARKETFEEDSERVICE']._serialized_start=1885
-  _globals['_MARKETFEEDSERVICE']._serialized_end=1968
+  _globals['_TICKBATCH']._serialized_end=801
+  _globals['_HEARTBEAT']._serialized_start=803
+  _globals['_HEARTBEAT']._serialized_end=852
+  _globals['_SNAPSHOTREQUEST']._serialized_start=854
+  _globals['_SNAPSHOTREQUEST']._serialized_end=895
+  _globals['_SNAPSHOTRESPONSE']._serialized_start=897
+  _globals['_SNAPSHOTRESPONSE']._serialized_end=991
+  _globals['_TICKSUBSCRIPTION']._serialized_start=993
+  _globals['_TICKSUBSCRIPTION']._serialized_end=1056
+  _globals['_HISTORYREQUEST']._serialized_start=1058
+  _globals['_HISTORYREQUEST']._serialized_end=1114
+  _globals['_BAR']._serialized_start=1116
+  _globals['_BAR']._serialized_end=1227
+  _globals['_HISTORYRESPONSE']._serialized_start=1229
+  _globals['_HISTORYRESPONSE']._serialized_end=1293
+  _globals['_FEEDSTATUSREQUEST']._serialized_start=1295
+  _globals['_FEEDSTATUSREQUEST']._serialized_end=1314
+  _globals['_FEEDSTATUS']._serialized_start=1317
+  _globals['_FEEDSTATUS']._serialized_end=1626
+  _globals['_FEEDSTATUS_DROPPEDENTRY']._serialized_start=1570
+  _globals['_FEEDSTATUS_DROPPEDENTRY']._serialized_end=1616
+  _globals['_MARKETDATASERVICE']._serialized_start=1629
+  _globals['_MARKETDATASERVICE']._serialized_end=1919
+  _globals['_MARKETFEEDSERVICE']._serialized_start=1921
+  _globals['_MARKETFEEDSERVICE']._serialized_end=2004
 # @@protoc_insertion_point(module_scope)

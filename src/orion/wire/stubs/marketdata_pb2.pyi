@@ -61,16 +61,18 @@ class StatusChange(_message.Message):
     def __init__(self, instrument_id: _Optional[str] = ..., stale: _Optional[bool] = ..., since_us: _Optional[int] = ..., last_tick_at_us: _Optional[int] = ...) -> None: ...
 
 class TickBatch(_message.Message):
-    __slots__ = ("ticks", "status", "snapshot", "heartbeats")
+    __slots__ = ("ticks", "status", "snapshot", "heartbeats", "taken")
     TICKS_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
     SNAPSHOT_FIELD_NUMBER: _ClassVar[int]
     HEARTBEATS_FIELD_NUMBER: _ClassVar[int]
+    TAKEN_FIELD_NUMBER: _ClassVar[int]
     ticks: _containers.RepeatedCompositeFieldContainer[MarketTick]
     status: _containers.RepeatedCompositeFieldContainer[StatusChange]
     snapshot: bool
     heartbeats: _containers.RepeatedCompositeFieldContainer[Heartbeat]
-    def __init__(self, ticks: _Optional[_Iterable[_Union[MarketTick, _Mapping]]] = ..., status: _Optional[_Iterable[_Union[StatusChange, _Mapping]]] = ..., snapshot: _Optional[bool] = ..., heartbeats: _Optional[_Iterable[_Union[Heartbeat, _Mapping]]] = ...) -> None: ...
+    taken: int
+    def __init__(self, ticks: _Optional[_Iterable[_Union[MarketTick, _Mapping]]] = ..., status: _Optional[_Iterable[_Union[StatusChange, _Mapping]]] = ..., snapshot: _Optional[bool] = ..., heartbeats: _Optional[_Iterable[_Union[Heartbeat, _Mapping]]] = ..., taken: _Optional[int] = ...) -> None: ...
 
 class Heartbeat(_message.Message):
     __slots__ = ("instrument_id", "at_us")
@@ -97,10 +99,12 @@ class SnapshotResponse(_message.Message):
     def __init__(self, ticks: _Optional[_Iterable[_Union[MarketTick, _Mapping]]] = ..., as_of_us: _Optional[int] = ..., served_from: _Optional[str] = ...) -> None: ...
 
 class TickSubscription(_message.Message):
-    __slots__ = ("instrument_ids",)
+    __slots__ = ("instrument_ids", "conflate_ms")
     INSTRUMENT_IDS_FIELD_NUMBER: _ClassVar[int]
+    CONFLATE_MS_FIELD_NUMBER: _ClassVar[int]
     instrument_ids: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, instrument_ids: _Optional[_Iterable[str]] = ...) -> None: ...
+    conflate_ms: int
+    def __init__(self, instrument_ids: _Optional[_Iterable[str]] = ..., conflate_ms: _Optional[int] = ...) -> None: ...
 
 class HistoryRequest(_message.Message):
     __slots__ = ("instrument_id", "minutes")

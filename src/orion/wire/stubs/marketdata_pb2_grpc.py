@@ -66,7 +66,8 @@ class MarketDataServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def StreamTicks(self, request, context):
-        """Raw, unconflated; batches of what arrived together. Snapshot of the asked instruments first.
+        """Batches of what arrived together; every tick, unless the subscription asks for conflation.
+        Snapshot of the asked instruments first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
