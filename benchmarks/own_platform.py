@@ -24,6 +24,7 @@ from benchmarks.harness import CHECKOUT
 
 ORION = (sys.executable, "-P", "-m", "orion.app.cli")
 CHILD = "orion.app.child"
+NURSERY = "orion.app.nursery"
 READY_S = 180
 
 
@@ -112,6 +113,8 @@ def _name(process: psutil.Process) -> str:
     if "postgres" in process.name():
         return "postgres"
     words = process.cmdline()
+    if NURSERY in words:
+        return "nursery"
     return words[words.index(CHILD) + 1] if CHILD in words else "other"
 
 

@@ -5,9 +5,12 @@ Imports every service with all that they need, once.
 
 from __future__ import annotations
 
+import importlib
 import socket
 import sys
 from collections.abc import Sequence
+
+import litestar
 
 from orion.app import child
 from orion.app.modules import MODULES
@@ -17,11 +20,17 @@ from orion.platform import (
     telemetry,
 )
 
+# Imported by the libraries only when they are first used.
+LATE = ("anyio._backends._asyncio", "httpcore", "uvicorn.lifespan.on", "uvicorn.lifespan.off")
+
 
 def preload() -> None:
     """Imports the services. Must make no thread, loop, socket or channel."""
     for entry in MODULES.values():
         _ = entry.config_type, entry.build
+    for name in LATE:
+        importlib.import_module(name)
+    litestar.Litestar(logging_config=None)  # looks around for what it can serve: pydantic, attrs …
 
 
 def become(words: Sequence[str]) -> int:

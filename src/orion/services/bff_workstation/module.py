@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from pathlib import Path
 
 import httpx
@@ -24,7 +25,10 @@ def build(ports: Ports, config: Config) -> Module:
     service beside it.
     """
     settings = ports.settings
-    http = httpx.AsyncClient(timeout=httpx.Timeout(5.0))
+    # Reading the world's certificates takes a good part of a start. An issuer on plain HTTP, such
+    # as our own over loopback, needs none; trusting nobody, https is refused then.
+    trusted = settings.issuer.startswith("https:") or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    http = httpx.AsyncClient(timeout=httpx.Timeout(5.0), verify=trusted)
     sign_in = build_sessions(ports, http)
     needs = site.Needs(
         links=Links(ports.directory, config),

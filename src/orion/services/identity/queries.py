@@ -42,6 +42,12 @@ async def user_by_id(sql: Any, tenant: str, user_id: str) -> User | None:
     return _user(rows[0]) if rows else None
 
 
+async def known_users(sql: Any) -> set[tuple[str, str]]:
+    """(tenant, id) of all users."""
+    rows = await sql.fetch("select tenant, user_id from identity.users")
+    return {(r["tenant"], r["user_id"]) for r in rows}
+
+
 def _user(row: Any) -> User:
     # No row of entitlements means nothing is allowed, not everything.
     instruments = row["instrument_ids"] if row["entitled"] else []
