@@ -11,7 +11,7 @@ from orion.platform.config import option
 class Config:
     """Section `audit`."""
 
-    gather_ms: int = option(40, "Events of so long are written together", min=1, max=1000)
+    gather_ms: int = option(100, "Events of so long are written together", min=1, max=1000)
     batch: int = option(500, "Most events of one partition in one write", min=1, max=5000)
     sweep_seconds: float = option(
         5.0, "Looks at every partition at least so often", min=0.5, max=60

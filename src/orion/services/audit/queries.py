@@ -9,7 +9,7 @@ from orion.platform.store.port import Sql
 from orion.services.audit.chain import FIELDS, Head, Row
 
 _COLUMNS = ", ".join(FIELDS)
-_TYPES = {"part": "smallint", "offs": "bigint", "at": "bigint", "seq": "bigint", "body": "bytea"}
+_APPEND = f"select audit.append({', '.join(f'${i}' for i in range(1, len(FIELDS) + 8))})"
 
 
 async def heads(sql: Sql) -> dict[tuple[str, int], Head]:
@@ -18,25 +18,18 @@ async def heads(sql: Sql) -> dict[tuple[str, int], Head]:
     return {(r["topic"], r["part"]): Head(**dict(r)) for r in rows}
 
 
-async def append(sql: Sql, rows: Sequence[Row], hashes: Sequence[bytes]) -> None:
-    """Adds rows, in one statement."""
-    arrays = ", ".join(f"${i}::{_TYPES.get(n, 'text')}[]" for i, n in enumerate(FIELDS, 1))
-    query = f"""insert into audit.audit_log ({_COLUMNS}, hash)
-                select * from unnest({arrays}, ${len(FIELDS) + 1}::bytea[])"""  # noqa: S608
+async def append(
+    sql: Sql, rows: Sequence[Row], hashes: Sequence[bytes], moved: Sequence[tuple[int, Head]]
+) -> None:
+    """Adds rows and moves the heads behind them, each from where we left it, in one call. Raises
+    the database's error for a moved checkpoint when a head is elsewhere.
+    """
     columns = [[getattr(r, n) for r in rows] for n in FIELDS]
-    await sql.execute(query, *columns, list(hashes))
-
-
-async def move_head(sql: Sql, before: int, head: Head) -> bool:
-    """False when the head is not where we left it."""
-    query = """insert into audit.chain_head as h (topic, part, next, hash, signature)
-               values ($1, $2, $3, $4, $5)
-               on conflict (topic, part) do update set next = $3, hash = $4, signature = $5
-               where h.next = $6"""
-    done = await sql.execute(
-        query, head.topic, head.part, head.next, head.hash, head.signature, before
-    )
-    return done == "INSERT 0 1"
+    await sql.execute(
+        _APPEND, *columns, list(hashes),
+        [h.topic for _, h in moved], [h.part for _, h in moved], [start for start, _ in moved],
+        [h.next for _, h in moved], [h.hash for _, h in moved], [h.signature for _, h in moved],
+    )  # fmt: skip
 
 
 async def rows_of(

@@ -28,6 +28,7 @@ from orion.services.audit.chain import (
 )
 from orion.services.audit.config import Config
 from orion.services.audit.outside import AnchorFile
+from orion.wire.envelope import Envelope, InvalidEvent, decode_envelope
 
 CONSUMER = "audit"
 AGAIN_S = 0.25
@@ -64,25 +65,23 @@ def row_of(record: Record) -> Row:
     """The audit row of an event. What cannot be read as an envelope is recorded all the same, bytes
     and all.
     """
-    try:
-        envelope = _DECODER.decode(record.body)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        envelope = _Envelope()
+    envelope = _envelope_of(record.body)
     return Row(
-        record.topic,
-        record.part,
-        record.offset,
-        record.at,
-        record.tenant,
-        envelope.entity.entity_type,
-        record.entity,
-        record.seq,
-        record.type,
-        record.event_id,
-        envelope.producer,
-        envelope.correlation_id,
-        record.body,
-    )
+        record.topic, record.part, record.offset, record.at, record.tenant,
+        envelope.entity.entity_type, record.entity, record.seq, record.type, record.event_id,
+        envelope.producer, envelope.correlation_id, record.body,
+    )  # fmt: skip
+
+
+def _envelope_of(body: bytes) -> Envelope | _Envelope:
+    try:
+        return decode_envelope(body)  # mostly known already: somebody here has read or written it
+    except InvalidEvent:
+        pass
+    try:
+        return _DECODER.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return _Envelope()
 
 
 class Recorder:
@@ -110,11 +109,15 @@ class Recorder:
     async def run(self) -> None:
         """Records for ever."""
         await self._load()
-        swept = 0.0
+        swept = began = 0.0
         loop = asyncio.get_running_loop()
         while True:
-            is_sweep = loop.time() - swept >= self._config.sweep_seconds
-            swept = loop.time() if is_sweep else swept
+            # At once after a pause; what comes thick and fast is written together.
+            if (pause := began + self._config.gather_ms / 1000 - loop.time()) > 0:
+                await asyncio.sleep(pause)
+            began = loop.time()
+            is_sweep = began - swept >= self._config.sweep_seconds
+            swept = began if is_sweep else swept
             try:
                 found = await self._gather(is_sweep=is_sweep)
                 if found:
@@ -126,7 +129,11 @@ class Recorder:
                 swept = 0.0
                 continue
             self.is_ready = True
-            await asyncio.sleep(self._config.gather_ms / 1000)
+            left = swept + self._config.sweep_seconds - loop.time()
+            await self._bus.wait_any(self._positions(), max(left, 0))
+
+    def _positions(self) -> dict[tuple[str, int], int]:
+        return {chain: head.next for chain, head in self._heads.items()}
 
     async def _load(self) -> None:
         while True:
@@ -144,13 +151,13 @@ class Recorder:
 
     async def _gather(self, *, is_sweep: bool) -> list[Sequence[Record]]:
         found = []
-        for (topic, part), head in self._heads.items():
-            # `wait` with no time looks into memory only; the sweep finds what a lost hint would
-            # hide.
-            if is_sweep or await self._bus.wait(topic, part, head.next, 0):
-                records = await self._bus.read(topic, part, head.next, self._config.batch)
-                if records:
-                    found.append(records)
+        positions = self._positions()
+        # The sweep finds what a lost hint would hide.
+        for topic, part in positions if is_sweep else self._bus.behind(positions):
+            at = positions[topic, part]
+            records = await self._bus.read(topic, part, at, self._config.batch)
+            if records:
+                found.append(records)
         _BEHIND.set(sum(len(r) for r in found))
         return found
 
@@ -170,10 +177,8 @@ class Recorder:
         tenants = sorted({r.tenant for r in rows})
         try:
             async with self._store.effect("audit", tenants, advances) as sql:
-                await queries.append(sql, rows, hashes)
-                for head in moved:
-                    if not await queries.move_head(sql, self._heads[head.chain].next, head):
-                        raise CheckpointMoved
+                heads = [(self._heads[h.chain].next, h) for h in moved]
+                await queries.append(sql, rows, hashes, heads)
         except (CheckpointMoved, OutcomeUnknown):
             await self._load()
             return
