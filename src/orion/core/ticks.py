@@ -16,6 +16,7 @@ from orion.core.values import MILLISECOND, SECOND, Instant, Micros, Price, ceil_
 
 MAX_DECIMALS = 12
 MAX_PRICE = Decimal(10) ** 9
+_ZERO = Decimal(0)
 
 
 class Flag(str, Enum):
@@ -127,10 +128,12 @@ def _price(name: str, raw: str | Decimal | None, rules: Rules) -> Price | Droppe
         return Dropped(DropReason.NOT_A_NUMBER, f"{name} {str(raw)[:40]!r}")
     if not price.is_finite():
         return Dropped(DropReason.NOT_A_NUMBER, f"{name} {price}")
-    if price <= 0:
+    if price <= _ZERO:
         return Dropped(DropReason.NOT_POSITIVE, f"{name} {price}")
     if price >= MAX_PRICE:
         return Dropped(DropReason.TOO_LARGE, f"{name} {price:.3e}")
+    if isinstance(raw, str) and len(raw) <= rules.max_decimals and "e" not in raw.lower():
+        return price    # too short for too many decimals, and plain already
     exponent = price.as_tuple().exponent
     assert isinstance(exponent, int)
     if -exponent > rules.max_decimals:
@@ -147,7 +150,9 @@ def _flags(low: Price | None, high: Price | None, tick_size: Decimal | None) -> 
         flags.append(Flag.CROSSED)
     elif low == high:
         flags.append(Flag.LOCKED)
-    if tick_size is not None and any(p is not None and p % tick_size for p in (low, high)):
+    if tick_size is not None and (
+        (low is not None and low % tick_size) or (high is not None and high % tick_size)
+    ):
         flags.append(Flag.OFF_TICK)
     return tuple(flags)
 

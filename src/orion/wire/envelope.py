@@ -67,10 +67,11 @@ class _Lately:
     """Events that this process wrote or read a moment ago, by the identity of their bytes.
 
     All readers in a process are handed the same bytes object, so each event is read at most once
-    in it, and not at all where it was made. Ticks stay out: they are many, and read by few.
+    in it, and not at all where it was made.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most: int) -> None:
+        self._most = most
         self._kept: dict[int, tuple[bytes, Envelope, Any]] = {}
 
     def find(self, body: bytes) -> tuple[bytes, Envelope, Any] | None:
@@ -79,15 +80,17 @@ class _Lately:
 
     def keep(self, body: bytes, envelope: Envelope, event: Any) -> None:
         """Keeps them; the bytes too, so that their identity cannot pass to others."""
-        if type(event) is Tick or type(body) is not bytes:
+        if type(body) is not bytes:
             return
-        if len(self._kept) >= MAX_LATELY:
+        if len(self._kept) >= self._most:
             del self._kept[next(iter(self._kept))]
         self._kept[id(body)] = (body, envelope, event)
 
 
 MAX_LATELY = 4_096
-_LATELY = _Lately()
+_LATELY = _Lately(MAX_LATELY)
+# Ticks are many and read within milliseconds; among the others they would leave room for none.
+_TICKS = _Lately(MAX_LATELY // 2)
 _ENCODER = msgspec.json.Encoder()
 _DECODER = msgspec.json.Decoder(_Opened)
 _ENVELOPE = msgspec.json.Decoder(Envelope)
@@ -117,7 +120,7 @@ def encode(
         correlation_id, causation_id, entity, kind.shape.to_wire(event),
     )
     body = _ENCODER.encode(sealed)
-    _LATELY.keep(body, sealed, event)
+    (_TICKS if type(event) is Tick else _LATELY).keep(body, sealed, event)
     return body
 
 
@@ -125,13 +128,13 @@ def decode(body: bytes) -> tuple[Envelope, Any]:
     """The envelope and the core event. Raises InvalidEvent with diagnostics:
     not JSON, not an envelope, unknown type or version, bad payload.
     """
-    known = _LATELY.find(body)
+    known = _LATELY.find(body) or _TICKS.find(body)
     if known is not None:
         return known[1], known[2]
     opened = _open(body)
     kind = _kind_of(opened)
     event = _payload(kind, opened)
-    _LATELY.keep(body, opened, event)
+    (_TICKS if type(event) is Tick else _LATELY).keep(body, opened, event)
     return opened, event
 
 
