@@ -34,7 +34,7 @@ def postgres() -> Iterator[Server]:
 @pytest.fixture(scope="module")
 async def toy_template(postgres: Server) -> AsyncIterator[TestDatabase]:
     """A database with the toy service's tables, for a module."""
-    async with postgres.database("0001", "0008") as db:
+    async with postgres.database("0001", "0008", "0009") as db:
         await prepare(db)
         yield db
 

@@ -183,7 +183,7 @@ async def fragile() -> AsyncIterator[Server]:
 
 
 async def test_postgres_killed_under_load_loses_and_doubles_nothing(fragile: Server) -> None:
-    async with fragile.database("0001", "0008") as db:
+    async with fragile.database("0001", "0008", "0009") as db:
         await prepare(db)
         ring = Ring()
         store, bus = (
