@@ -13,6 +13,7 @@ from orion.core.instrument import AssetClass, Dealer, Display, DisplayKind, Inst
 from orion.core.limits import Check
 from orion.core.rfq import view
 from orion.core.rfq.state import DealerLine
+from orion.core.rfq.words import Terms
 from orion.core.settlement import settlement_date
 from orion.core.ticks import Flag, Tick
 from orion.core.trade import Trade
@@ -51,26 +52,61 @@ def rfq_to_proto(state: rfq.Rfq, at: Instant, *, parts: bool = True) -> rfq_pb2.
     """The RFQ as it stands at `at`. Without `parts`:
     no quotes, dealers and checks, as lists show it.
     """
-    terms = state.terms
-    message = rfq_pb2.RFQDetails(
-        rfq_id=terms.rfq_id, display_id=terms.display_id, status=state.status.value,
-        version=state.version, revision=state.revision, correlation_id=terms.correlation_id,
+    asked, checks = _FIXED.of(state)
+    message = rfq_pb2.RFQDetails.FromString(asked + checks if parts else asked)
+    message.status = state.status.value
+    message.version, message.revision = state.version, state.revision
+    message.server_time_us = at
+    if state.ended_at is not None:
+        message.ended_at_us = state.ended_at
+    if (best := view.best_quote_id(state, at)) is not None:
+        message.best_quote_id = best
+    if state.reason_code is not None:
+        message.reason_code = state.reason_code
+    if state.reason is not None:
+        message.reason = state.reason
+    _add_acceptance(message, state)
+    if parts:
+        message.dealers.extend(_dealer_line(d) for d in state.dealers)
+        message.quotes.extend(_quote(v) for v in view.quotes(state, at))
+    return message
+
+
+class _Fixed:
+    """What never changes of an RFQ, as bytes: it is put into every message about it. Kept with what
+    it was made from, so that identities cannot pass to others.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[int, tuple[rfq.Rfq, bytes, bytes]] = {}
+
+    def of(self, state: rfq.Rfq) -> tuple[bytes, bytes]:
+        """What was asked, and the checks."""
+        kept = self._kept.get(id(state.terms))
+        if kept is None or kept[0].checks is not state.checks:
+            checks = rfq_pb2.RFQDetails(checks=[check_to_proto(c) for c in state.checks])
+            kept = state, _asked(state.terms).SerializeToString(), checks.SerializeToString()
+            if len(self._kept) >= MAX_FIXED:
+                del self._kept[next(iter(self._kept))]
+            self._kept[id(state.terms)] = kept
+        return kept[1], kept[2]
+
+
+MAX_FIXED = 4_096
+_FIXED = _Fixed()
+
+
+def _asked(terms: Terms) -> rfq_pb2.RFQDetails:
+    return rfq_pb2.RFQDetails(
+        rfq_id=terms.rfq_id, display_id=terms.display_id, correlation_id=terms.correlation_id,
         tenant_id=terms.tenant_id, requester=terms.requester, desk=terms.desk,
         instrument_id=terms.instrument_id, side=_SIDES[terms.side], size=plain(terms.size),
         currency=terms.currency, min_size=_opt(terms.min_size),
         partial_allowed=terms.partial_allowed, venue_id=terms.venue_id,
         settlement_date=_iso(terms.settlement_date), expiry_seconds=max(0, terms.expiry_seconds),
         created_at_us=terms.created_at, expires_at_us=terms.expires_at,
-        ended_at_us=state.ended_at, mid_at_request=_opt(terms.mid_at_request),
-        best_quote_id=view.best_quote_id(state, at), reason_code=state.reason_code,
-        reason=state.reason, server_time_us=at,
+        mid_at_request=_opt(terms.mid_at_request),
     )
-    _add_acceptance(message, state)
-    if parts:
-        message.dealers.extend(_dealer_line(d) for d in state.dealers)
-        message.quotes.extend(_quote(v) for v in view.quotes(state, at))
-        message.checks.extend(check_to_proto(c) for c in state.checks)
-    return message
 
 
 def _add_acceptance(message: rfq_pb2.RFQDetails, state: rfq.Rfq) -> None:

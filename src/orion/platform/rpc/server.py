@@ -112,7 +112,7 @@ class _Handler(grpc.RpcMethodHandler):
         self.request_streaming = handler.request_streaming
         self.response_streaming = handler.response_streaming
         self.request_deserializer = handler.request_deserializer
-        self.response_serializer = handler.response_serializer
+        self.response_serializer = _or_bytes(handler.response_serializer)
         kind = (
             ("stream" if self.request_streaming else "unary")
             + "_"
@@ -120,6 +120,11 @@ class _Handler(grpc.RpcMethodHandler):
         )
         self.unary_unary = self.unary_stream = self.stream_unary = self.stream_stream = None
         setattr(self, kind, body)
+
+
+def _or_bytes(serialize: Any) -> Any:
+    """A servicer that tells many callers the same may hand over the message as bytes, once."""
+    return lambda message: message if type(message) is bytes else serialize(message)
 
 
 async def _refuse(context: grpc.aio.ServicerContext, error: Exception, method: str) -> None:

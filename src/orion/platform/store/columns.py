@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from orion.platform.store.port import Batch
+from orion.platform.store.port import Batch, Row
 
 
 def _heads(batch: Batch) -> tuple[Any, ...]:
@@ -19,26 +19,27 @@ def _heads(batch: Batch) -> tuple[Any, ...]:
     )
 
 
-def _head_numbers(batch: Batch) -> list[int]:
-    numbers = {(h.topic, h.part): i for i, h in enumerate(batch.heads, 1)}
-    return [numbers[line.record.topic, line.record.part] for line in batch.lines]
+_NONE: list[Any] = []
 
 
-def put_columns(batch: Batch) -> tuple[Any, ...]:
-    """The arguments of <service>.put."""
-    a, e = batch.advances, batch.entries
-    new = [r for r in batch.rows if r.start == 0]
-    old = [r for r in batch.rows if r.start != 0]
-    n, u = [r.snapshot for r in new], [r.snapshot for r in old]
-    lines, r = batch.lines, [line.record for line in batch.lines]
+def _advances(batch: Batch) -> tuple[Any, ...]:
+    a = batch.advances
+    if not a:
+        return (_NONE,) * 5
     return (
-        list(batch.tenants),
-        *_heads(batch),
         [x.consumer for x in a],
         [x.topic for x in a],
         [x.part for x in a],
         [x.start for x in a],
         [x.end for x in a],
+    )
+
+
+def _entries(batch: Batch) -> tuple[Any, ...]:
+    e = batch.entries
+    if not e:
+        return (_NONE,) * 8
+    return (
         [x.tenant for x in e],
         [x.part for x in e],
         [x.key.subject for x in e],
@@ -47,11 +48,17 @@ def put_columns(batch: Batch) -> tuple[Any, ...]:
         [x.key.hash for x in e],
         [x.reply for x in e],
         [x.at for x in e],
-        [x[0] for x in batch.absent],
-        [x[1] for x in batch.absent],
-        [x.tenant for x in new],
-        [x.id for x in new],
-        [x.part for x in new],
+    )
+
+
+def _new(rows: list[Row]) -> tuple[Any, ...]:
+    if not rows:
+        return (_NONE,) * 10
+    n = [r.snapshot for r in rows]
+    return (
+        [x.tenant for x in rows],
+        [x.id for x in rows],
+        [x.part for x in rows],
         [s.version for s in n],
         [s.schema for s in n],
         [s.live for s in n],
@@ -59,15 +66,45 @@ def put_columns(batch: Batch) -> tuple[Any, ...]:
         [s.deadline for s in n],
         [s.ordinal for s in n],
         [s.body for s in n],
-        [x.tenant for x in old],
-        [x.id for x in old],
-        [x.start for x in old],
+    )
+
+
+def _changed(rows: list[Row]) -> tuple[Any, ...]:
+    if not rows:
+        return (_NONE,) * 9
+    u = [r.snapshot for r in rows]
+    return (
+        [x.tenant for x in rows],
+        [x.id for x in rows],
+        [x.start for x in rows],
         [s.version for s in u],
         [s.schema for s in u],
         [s.live for s in u],
         [s.status for s in u],
         [s.deadline for s in u],
         [s.body for s in u],
+    )
+
+
+def _head_numbers(batch: Batch) -> list[int]:
+    numbers = {(h.topic, h.part): i for i, h in enumerate(batch.heads, 1)}
+    return [numbers[line.record.topic, line.record.part] for line in batch.lines]
+
+
+def put_columns(batch: Batch) -> tuple[Any, ...]:
+    """The arguments of <service>.put."""
+    new = [r for r in batch.rows if r.start == 0]
+    old = [r for r in batch.rows if r.start != 0]
+    lines, r = batch.lines, [line.record for line in batch.lines]
+    return (
+        list(batch.tenants),
+        *_heads(batch),
+        *_advances(batch),
+        *_entries(batch),
+        [x[0] for x in batch.absent],
+        [x[1] for x in batch.absent],
+        *_new(new),
+        *_changed(old),
         _head_numbers(batch),
         [x.offset for x in r],
         [x.at for x in r],

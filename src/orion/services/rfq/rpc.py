@@ -21,7 +21,7 @@ from orion.services.rfq.aggregate import Answer
 from orion.services.rfq.config import Config
 from orion.services.rfq.copies import HOP, Copies
 from orion.services.rfq.statistics import BUCKETS, quantile
-from orion.services.rfq.watch import Hub
+from orion.services.rfq.watch import Hub, Seen
 from orion.services.rfq.world import World
 from orion.wire.proto import rfq_to_proto
 from orion.wire.stubs import rfq_pb2, rfq_pb2_grpc
@@ -134,7 +134,7 @@ class RFQs(rfq_pb2_grpc.RFQServiceServicer):
 
     async def WatchRFQ(
         self, request: rfq_pb2.WatchRFQRequest, context: Any
-    ) -> AsyncIterator[rfq_pb2.RFQUpdate]:
+    ) -> AsyncIterator[rfq_pb2.RFQUpdate | bytes]:
         """RFQs the caller may see, and every change of them."""
         caller = current_caller()
         if caller.service is None and read_scope(caller.roles, "rfq") is None:
@@ -216,11 +216,11 @@ def _hopped(context: Any) -> bool:
     return any(key == HOP[0] for key, _ in context.invocation_metadata() or ())
 
 
-def _may(caller: Caller) -> Callable[[rfq_pb2.RFQDetails], bool]:
+def _may(caller: Caller) -> Callable[[Seen], bool]:
     if caller.service is not None:
         return lambda _: True
 
-    def may(rfq: rfq_pb2.RFQDetails) -> bool:
+    def may(rfq: Seen) -> bool:
         return rfq.tenant_id == caller.tenant and may_read(
             caller.roles,
             "rfq",

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Iterable
+from typing import Protocol
 
 from orion.core.rfq.state import Rfq
 from orion.core.rfq.view import is_live
@@ -21,7 +22,57 @@ from orion.wire.stubs import rfq_pb2
 MAX_ENDED = 20_000
 MAX_ITEMS = 200  # RFQs in one message
 _WATCHERS = telemetry.gauge("rfq_watchers", "Streams that watch RFQs")
-May = Callable[[rfq_pb2.RFQDetails], bool]
+_ITEM = b"\x0a"  # the tag of RFQUpdate.items
+
+
+class Seen(Protocol):
+    """What decides who may see an RFQ: its terms have it, and so has its message."""
+
+    @property
+    def tenant_id(self) -> str: ...
+    @property
+    def requester(self) -> str: ...
+    @property
+    def desk(self) -> str: ...
+
+
+May = Callable[[Seen], bool]
+
+
+class News:
+    """A changed RFQ. Becomes bytes when the first watcher is written, once for all of them; what a
+    later change has overtaken by then never does.
+    """
+
+    __slots__ = ("_bytes", "_message", "_now", "_state", "rfq_id", "seen")
+
+    def __init__(
+        self, rfq_id: str, seen: Seen, *, state: Rfq | None = None,
+        message: rfq_pb2.RFQDetails | None = None, now: Callable[[], int],
+    ):  # fmt: skip
+        self.rfq_id, self.seen = rfq_id, seen
+        self._state, self._message, self._now = state, message, now
+        self._bytes = b""
+
+    def item(self) -> bytes:
+        """One item of an RFQUpdate, as it goes out."""
+        if not self._bytes:
+            message = self._message
+            if message is None:
+                assert self._state is not None
+                message = rfq_to_proto(self._state, self._now())
+            body = message.SerializeToString()
+            self._bytes = _ITEM + _varint(len(body)) + body
+        return self._bytes
+
+
+def _varint(number: int) -> bytes:
+    out = bytearray()
+    while number > 127:
+        out.append(number & 127 | 128)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
 
 
 class Watcher:
@@ -30,13 +81,13 @@ class Watcher:
 
     def __init__(self, may: May, *, peers: bool):
         self.may, self.peers = may, peers
-        self.waiting: OrderedDict[str, rfq_pb2.RFQDetails] = OrderedDict()
+        self.waiting: OrderedDict[str, News] = OrderedDict()
         self.wake = asyncio.Event()
 
-    def put(self, rfq: rfq_pb2.RFQDetails) -> None:
+    def put(self, news: News) -> None:
         """Queues a change, over an older one of the same RFQ."""
-        if self.may(rfq):
-            self.waiting[rfq.rfq_id] = rfq
+        if self.may(news.seen):
+            self.waiting[news.rfq_id] = news
             self.wake.set()
 
 
@@ -58,7 +109,8 @@ class Hub:
             if not is_live(state):
                 self._ended[rfq_id] = state
             if self._watchers:
-                self._tell(rfq_to_proto(state, now), from_peer=False)
+                news = News(rfq_id, state.terms, state=state, now=self._clock.now)
+                self._tell(news, from_peer=False)
         self._forget(now)
 
     def heard_elsewhere(self, items: Iterable[rfq_pb2.RFQDetails]) -> None:
@@ -66,14 +118,15 @@ class Hub:
         for rfq in items:
             self._elsewhere[rfq.rfq_id] = rfq
             self._elsewhere.move_to_end(rfq.rfq_id)
-            self._tell(rfq, from_peer=True)
+            news = News(rfq.rfq_id, rfq, message=rfq, now=self._clock.now)
+            self._tell(news, from_peer=True)
         while len(self._elsewhere) > MAX_ENDED:
             self._elsewhere.popitem(last=False)
 
-    def _tell(self, rfq: rfq_pb2.RFQDetails, *, from_peer: bool) -> None:
+    def _tell(self, news: News, *, from_peer: bool) -> None:
         for watcher in self._watchers:
             if watcher.peers or not from_peer:
-                watcher.put(rfq)
+                watcher.put(news)
 
     def _forget(self, now: int) -> None:
         before = now - self._config.watch_ended_s * SECOND
@@ -89,16 +142,24 @@ class Hub:
         now = self._clock.now()
         self._forget(now)
         states = [state for _, _, state in self._owner.live()]
-        found = [rfq_to_proto(state, now) for state in (*states, *self._ended.values())]
+        found = [
+            rfq_to_proto(state, now)
+            for state in (*states, *self._ended.values())
+            if watcher.may(state.terms)
+        ]
         if watcher.peers:
             since = now - self._config.watch_ended_s * SECOND
-            found += [r for r in self._elsewhere.values() if _is_fresh(r, since)]
-        seen = sorted(filter(watcher.may, found), key=lambda r: r.created_at_us, reverse=True)
-        return seen[: self._config.watch_snapshot]
+            found += [
+                r for r in self._elsewhere.values() if _is_fresh(r, since) and watcher.may(r)
+            ]
+        found.sort(key=lambda r: r.created_at_us, reverse=True)
+        return found[: self._config.watch_snapshot]
 
-    async def watch(self, may: May, *, peers: bool = True) -> AsyncIterator[rfq_pb2.RFQUpdate]:
-        """The snapshot, then changes, until the caller goes. Raises WS-503 for one that does not
-        read."""
+    async def watch(
+        self, may: May, *, peers: bool = True
+    ) -> AsyncIterator[rfq_pb2.RFQUpdate | bytes]:
+        """The snapshot, then changes (RFQUpdates, ready made), until the caller goes. Raises WS-503
+        for one that does not read."""
         watcher = Watcher(may, peers=peers)
         self._watchers.add(watcher)
         _WATCHERS.set(len(self._watchers))
@@ -117,13 +178,13 @@ class Hub:
                 if len(watcher.waiting) > self._config.watch_max_waiting:
                     raise Coded("WS-503")
                 while watcher.waiting:
-                    yield rfq_pb2.RFQUpdate(items=_some(watcher.waiting))
+                    yield b"".join(news.item() for news in _some(watcher.waiting))
         finally:
             self._watchers.discard(watcher)
             _WATCHERS.set(len(self._watchers))
 
 
-def _some(waiting: OrderedDict[str, rfq_pb2.RFQDetails]) -> list[rfq_pb2.RFQDetails]:
+def _some(waiting: OrderedDict[str, News]) -> list[News]:
     return [waiting.popitem(last=False)[1] for _ in range(min(len(waiting), MAX_ITEMS))]
 
 
