@@ -46,6 +46,8 @@ export const anRfq = (over: Partial<Rfq> = {}): Rfq => ({
   dealers: [],
   quotes: [],
   bestQuoteId: null,
+  lastLook: null,
+  revision: 1,
   checks: [],
   ...over,
 });

@@ -94,7 +94,7 @@ def instrument(m: reference_pb2.Instrument) -> shapes.Instrument:
             pip_digits=d.pip_digits,
             fraction_digits=d.fraction_digits,
         ),
-        spread_unit=m.spread_unit,
+        spread_unit=m.spread_unit,  # type: ignore[arg-type]
         size_unit=m.size_unit,
         venue_ids=list(m.venue_ids),
         stale_amber_ms=m.stale_amber_ms,

@@ -166,7 +166,7 @@ class Instrument(Shape, kw_only=True):
     max_size: Dec
     pip: Dec
     display: Display
-    spread_unit: str
+    spread_unit: Literal["pips", "cents", "32nds", "bps"]
     size_unit: str
     venue_ids: list[str]
     stale_amber_ms: int
