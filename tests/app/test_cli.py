@@ -66,6 +66,11 @@ def free_port() -> int:
         ({"ORION_PROFILE": "cloud"}, ("ORION_PROFILE", "embedded, cluster")),
         ({"ORION_PROCESSES": "many"}, ("ORION_PROCESSES", "per-service")),
         ({"ORION_REPLAY": "/no/such/file.csv"}, ("ORION_REPLAY", "/no/such/file.csv")),
+        ({"ORION_REPLAY": __file__}, ("ORION_REPLAY", "test_cli.py", "pair-csv")),
+        ({"ORION_SPEED": "fast"}, ("ORION_SPEED", "'fast'", "max")),
+        ({"ORION_SCENARIO": "sunny"}, ("ORION_SCENARIO", "'sunny'", "calm")),
+        ({"ORION_PROFILE": "cluster"}, ("ORION_PROFILE", "not there yet")),
+        ({"ORION_RFQ_MAX_ANSWERS": "many"}, ("ORION_RFQ_MAX_ANSWERS", "'many'")),
         ({"ORION_CONFIG": "/no/such.toml"}, ("ORION_CONFIG", "/no/such.toml")),
         ({"ORION_PUBLIC_URL": "orion"}, ("ORION_PUBLIC_URL", "http://HOST:PORT")),
         (
@@ -83,6 +88,36 @@ def test_broken_configuration_is_a_sentence(
     assert done.returncode == 78
     assert all(word in done.stderr for word in words), done.stderr
     assert "Traceback" not in done.stderr
+    assert not (home / "d" / "pg").exists()  # it is told before anything is made
+
+
+@pytest.mark.parametrize(
+    ("file", "words"),
+    [
+        ("port = 80000", ("ORION_PORT", "65535")),
+        ("prot = 8080", ("prot", "is not a setting")),
+        ("[rfqs]\nmax_answers = 3", ("[rfqs]", "is not a section", "rfq")),
+        ("[rfq]\nmax_answer = 3", ("rfq.max_answer", "max_answers")),
+        ("port = ", ("orion.toml", "Mend the file")),
+    ],
+)
+def test_a_broken_file_is_a_sentence(home: Path, file: str, words: tuple[str, ...]) -> None:
+    (home / "orion.toml").write_text(file)
+    done = orion("up", data_dir=home / "d", ORION_CONFIG=str(home / "orion.toml"))
+    assert done.returncode == 78
+    assert all(word in done.stderr for word in words), done.stderr
+    assert not (home / "d" / "pg").exists()
+
+
+def test_a_misspelt_variable_is_told(home: Path) -> None:
+    with socket.socket() as other:  # so that it ends before anything is started
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = str(other.getsockname()[1])
+        done = orion("up", data_dir=home / "d", ORION_PORT=port, ORION_RFQ_MAX_ANSWER="3")
+    assert done.returncode == 1
+    assert "ORION_RFQ_MAX_ANSWER is not a setting" in done.stdout
+    assert "did you mean ORION_RFQ_MAX_ANSWERS?" in done.stdout
 
 
 def test_a_port_in_use_is_a_sentence_before_anything_is_started(home: Path) -> None:

@@ -11,8 +11,8 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import asyncpg
 from rich.console import Console
@@ -20,6 +20,7 @@ from rich.panel import Panel
 from rich.table import Table
 
 from orion.app.modules import layout
+from orion.app.preflight import check
 from orion.app.running import announce, withdraw
 from orion.platform import telemetry
 from orion.platform.acceptor import Acceptor, by_path, listen
@@ -103,9 +104,11 @@ async def up(settings: Settings, console: Console) -> None:
     """Starts everything, waits for the end, stops everything. Raises StartError or ConfigError
     with a sentence.
     """
-    check(settings)
+    meaningless = check(settings)
     screen = Screen(console)
     screen.title(settings)
+    for sentence in meaningless:
+        screen.notice(sentence)
     stop = _Stop(screen)
     async with AsyncExitStack() as stack:
         folder = stack.enter_context(DataFolder(settings.data_dir))
@@ -125,19 +128,6 @@ async def up(settings: Settings, console: Console) -> None:
     screen.say("Stopped. Everything is kept; ./orion up goes on from here.")
 
 
-def check(settings: Settings) -> None:
-    """What can be wrong with the options, said before anything is started. Raises ConfigError."""
-    layout(settings.platform.processes)
-    replay = settings.platform.replay
-    if replay and not Path(replay).is_file():
-        raise ConfigError("ORION_REPLAY", f"{replay} is not a file", "Name a recorded file")
-    url = urlsplit(settings.public_url)
-    if url.scheme not in ("http", "https") or not url.hostname:
-        raise ConfigError(
-            "ORION_PUBLIC_URL", f"{settings.public_url} is no web address", "Use http://HOST:PORT"
-        )
-
-
 async def _serve(
     settings: Settings,
     screen: Screen,
@@ -152,7 +142,7 @@ async def _serve(
         supervisor = Supervisor(
             specs(settings),
             settings.data_dir / "logs",
-            lambda _name, text: screen.notice(text),
+            partial(_happened, screen),
             nursery,
         )
         stop.supervisor = supervisor
@@ -166,6 +156,7 @@ async def _serve(
                 await supervisor.start()
                 done(f"Processes: {', '.join(names)}")
             announce(settings)
+            telemetry.log.info("ready", address=settings.public_url, processes=names)
             screen.ready(settings)
             await stop.asked.wait()
             screen.say("\nStopping … [dim](Ctrl-C again ends it at once)[/]")
@@ -174,6 +165,12 @@ async def _serve(
             acceptor.close()
             keeper.cancel()
             await supervisor.stop(fast=stop.hard)
+
+
+def _happened(screen: Screen, process: str, text: str) -> None:
+    """Tells the person in front, and the log for who comes later."""
+    telemetry.log.warning(text, of=process)
+    screen.notice(text)
 
 
 async def _keep_log(settings: Settings) -> None:

@@ -64,7 +64,9 @@ class PlatformConfig:
     log_level: str = option(
         "info", "Least level that is logged", choices=("debug", "info", "warning", "error")
     )
-    otlp_endpoint: str = option("", "Where OpenTelemetry spans go (OTLP over HTTP); empty: off")
+    otlp_endpoint: str = option(
+        "", "Where OpenTelemetry spans go, such as http://localhost:4318/v1/traces; empty: off"
+    )
     session_idle_seconds: int = option(
         3600, "A browser session ends after so long without use", min=30, max=86400
     )
@@ -180,6 +182,16 @@ class Settings:
             values[f.name] = _convert(variable, raw, hints[f.name])
             _check(variable, values[f.name], f.metadata)
         return cls(**values)
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """The names of all ORION_ variables that are set."""
+        return tuple(name for name in self._environment if name.startswith("ORION_"))
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The names of the file's sections."""
+        return tuple(name for name, value in self._file.items() if isinstance(value, dict))
 
     def child_environment(self) -> dict[str, str]:
         """The environment that gives a child process the same platform settings."""

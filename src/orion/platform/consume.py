@@ -204,6 +204,7 @@ class Consumer:
             self._trouble.pop(head, None)
         for topic, count in Counter(r.topic for r in good).items():
             _APPLIED.labels(self.group, topic).inc(count)
+        telemetry.record_spans(f"consume {self.group}", good)
 
     async def _failed(self, record: Record, error: Exception) -> None:
         head = (record.topic, record.part)

@@ -86,7 +86,7 @@ class Guard:
         return inside() if inside is not None else nullcontext()
 
     async def _serve(self, scope: Scope, exchange: _Exchange, request_id: str) -> None:
-        start = time.perf_counter()
+        start, began_ns = time.perf_counter(), time.time_ns()
         try:
             check_head(scope)
             where = self._other_loopback_name(scope)
@@ -107,6 +107,8 @@ class Guard:
         finally:
             took = time.perf_counter() - start
             _measure(scope, exchange.status, took, request_id)
+            route = f"{scope['method']} {scope.get('path_template') or 'other'}"
+            telemetry.span(route, began_ns, **{"http.response.status_code": exchange.status})
 
     def _other_loopback_name(self, scope: Scope) -> str | None:
         """Where a page asked for under another name of this machine really is (cookies belong to

@@ -8,6 +8,7 @@ import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any
+from urllib.parse import quote
 
 import grpc
 import grpc.aio
@@ -25,6 +26,7 @@ OPTIONS = (
     ("grpc.max_reconnect_backoff_ms", 1000),
     ("grpc.use_local_subchannel_pool", 1),
 )
+CARRIED = ("request_id", "correlation_id", "entity_id")  # goes along with every call
 Metadata = tuple[tuple[str, str], ...]
 
 
@@ -68,9 +70,7 @@ class Directory:
 
 def _context() -> Metadata:
     bound = structlog.contextvars.get_contextvars()
-    return tuple(
-        (f"x-orion-{k}", str(bound[k])) for k in ("request_id", "correlation_id") if k in bound
-    )
+    return tuple((f"x-orion-{k}", quote(str(bound[k]), safe="")) for k in CARRIED if bound.get(k))
 
 
 def error_of(error: grpc.aio.AioRpcError) -> Exception:

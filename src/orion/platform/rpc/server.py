@@ -22,7 +22,7 @@ from orion.platform import telemetry
 from orion.platform.caller import Caller
 from orion.platform.errors import Coded, NotOwner
 from orion.platform.ids import new_uuid
-from orion.platform.rpc.client import OPTIONS
+from orion.platform.rpc.client import CARRIED, OPTIONS
 
 _caller: ContextVar[Caller] = ContextVar("caller")
 _LATENCY = telemetry.histogram("rpc_seconds", "Time to answer a unary RPC", ("method",))
@@ -64,10 +64,9 @@ class Gate(grpc.aio.ServerInterceptor):
             raise Coded("AUTH-103")
         _caller.set(caller)
         structlog.contextvars.bind_contextvars(
-            tenant=caller.tenant or "-",
-            request_id=metadata.get("x-orion-request_id", ""),
-            correlation_id=metadata.get("x-orion-correlation_id", ""),
+            tenant=caller.tenant,
             rpc=method,
+            **{key: str(metadata.get(f"x-orion-{key}", "")) for key in CARRIED},
         )
 
     def _wrapped(self, handler: Any, method: str, metadata: dict[str, Any]) -> Any:
@@ -80,7 +79,7 @@ class Gate(grpc.aio.ServerInterceptor):
         )
 
         async def one(request: Any, context: grpc.aio.ServicerContext) -> Any:
-            start = time.perf_counter()
+            start, began_ns = time.perf_counter(), time.time_ns()
             try:
                 await self._enter(metadata, method)
                 answer = inner(request, context)
@@ -89,6 +88,7 @@ class Gate(grpc.aio.ServerInterceptor):
                 return await _refuse(context, error, name)
             finally:
                 _LATENCY.labels(name).observe(time.perf_counter() - start)
+                telemetry.span(f"rpc {name}", began_ns)
 
         async def many(request: Any, context: grpc.aio.ServicerContext) -> AsyncIterator[Any]:
             try:

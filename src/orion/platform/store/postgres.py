@@ -163,6 +163,7 @@ class PostgresStore:
         other. What is lost costs a second (bus/postgres.py).
         """
         self._ring.hand_over(records)
+        telemetry.record_spans("commit", records, since_decided=True)
         for record in records:
             self._untold[record.topic, record.part] = record.offset + 1
         if self._telling is None or self._telling.done():

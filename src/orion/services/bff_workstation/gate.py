@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Any
 from urllib.parse import parse_qsl
 
@@ -16,7 +16,9 @@ from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 from litestar.params import HeaderParameter
 
+from orion.core import ids
 from orion.core.permissions import Permission, permissions_of
+from orion.platform import telemetry
 from orion.platform.caller import Caller
 from orion.platform.errors import Coded
 from orion.platform.http.problems import invalid
@@ -52,10 +54,24 @@ async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRou
         raise Coded("AUTH-103")
     check_query(connection)
     connection.scope["user"] = caller
+    _say_about(caller, connection.path_params)
     if handler.opt.get("is_command"):
         key = connection.headers.get("idempotency-key")
         if key is None or not KEY.fullmatch(key):
             raise invalid("Idempotency-Key", "must be 8 to 128 of A-Z a-z 0-9 _ -", "API-101")
+
+
+def _say_about(caller: Caller, given: Mapping[str, Any]) -> None:
+    """Whom log lines, spans and calls of this request are about, as far as its address says."""
+    rfq = str(given.get("rfq_id", ""))
+    told: dict[str, str] = {"tenant": caller.tenant, "user": caller.user}
+    if ids.is_id(rfq):
+        told |= {"entity_id": rfq, "correlation_id": ids.correlation_id(rfq)}
+    elif ids.is_id(trade := str(given.get("trade_id", ""))):
+        told["entity_id"] = trade
+    elif ids.is_id(story := str(given.get("correlation_id", ""))):
+        told["correlation_id"] = story
+    telemetry.bind(**told)
 
 
 def allowed(caller: Caller, needed: str | Permission | tuple[Permission, ...]) -> bool:

@@ -10,7 +10,9 @@ from litestar.di import Provide
 from litestar.params import JSONBody, PathParameter
 from msgspec import UNSET
 
+from orion.core import ids
 from orion.core.permissions import Permission as P
+from orion.platform import telemetry
 from orion.platform.caller import Caller
 from orion.services.bff_workstation import render, shapes
 from orion.services.bff_workstation.gate import IdempotencyKey, idempotency
@@ -43,6 +45,8 @@ async def create_rfq(
     """Checks limits and entitlements, then asks the dealers that fit. A refused RFQ is recorded and
     answered with 422.
     """
+    rfq_id = ids.rfq_id(caller.tenant, caller.user, caller.subject, key)
+    telemetry.bind(entity_id=rfq_id, correlation_id=ids.correlation_id(rfq_id))
     optional = {
         name: value
         for name in ("min_size", "partial_allowed", "lp_ids", "venue_id", "settlement_date")
