@@ -2,6 +2,7 @@
 codes.
 """
 
+from orion.platform.rpc import polling  # noqa: F401 - before any channel is made
 from orion.platform.rpc.client import Directory, rpc_errors
 from orion.platform.rpc.server import RpcServer, current_caller
 
