@@ -38,10 +38,15 @@ def time_of(at_us: int) -> str:
     return f"{_second[1]}.{micros // 1000:03d}Z"
 
 
+def head(kind: str, channel: str | None, seq: int) -> bytes:
+    """A message to the client up to its items."""
+    told = f'{{"type":"{kind}",' + (f'"channel":"{channel}",' if channel else "")
+    return f'{told}"seq":{seq},"items":['.encode()
+
+
 def frame(kind: str, channel: str | None, seq: int, items: Iterable[bytes]) -> bytes:
     """A whole message to the client."""
-    head = f'{{"type":"{kind}",' + (f'"channel":"{channel}",' if channel else "")
-    return f'{head}"seq":{seq},"items":['.encode() + b",".join(items) + b"]}"
+    return head(kind, channel, seq) + b",".join(items) + b"]}"
 
 
 def error_frame(code: str, detail: str, op: str | None = None) -> bytes:

@@ -14,6 +14,7 @@ from orion.platform.revocations import Revoked
 from orion.services.push_edge.config import Config
 
 RENEW_BEFORE_S = 10
+LOOK_AGAIN_S = 2
 MAX_WAITING_MESSAGES = 32
 
 
@@ -83,6 +84,7 @@ class Roll:
         self._config, self._now = config, now
         self._users: dict[tuple[str, str], dict[Peer, None]] = {}
         self._sids: dict[str, dict[Peer, None]] = {}
+        self._next_look = 0  # before that second no token wants looking at
 
     @property
     def peers(self) -> list[Peer]:
@@ -100,9 +102,10 @@ class Roll:
         mine = self._users.setdefault((caller.tenant, caller.subject), {})
         mine[peer] = None
         self._sids.setdefault(caller.session_id, {})[peer] = None
-        soonest = self._now() // 1_000_000 + 2
+        soonest = self._now() // 1_000_000 + LOOK_AGAIN_S
         early = RENEW_BEFORE_S if session.credential.cookie is not None else 0
         session.look_at = max(soonest, caller.expires_at - early)
+        self._next_look = min(self._next_look, session.look_at)
         while len(mine) > self._config.sockets_per_user:
             oldest = next(iter(mine))
             self._forget(oldest)
@@ -139,4 +142,11 @@ class Roll:
     def due(self) -> list[Peer]:
         """The sockets whose token wants looking at now."""
         now = self._now() // 1_000_000
-        return [p for p in self.peers if p.state.look_at <= now and not p.is_closing]
+        if now < self._next_look:
+            return []
+        peers = self.peers
+        found = [p for p in peers if p.state.look_at <= now and not p.is_closing]
+        later = [p.state.look_at for p in peers if p.state.look_at > now]
+        # Those found now are asked again, in two seconds at the soonest.
+        self._next_look = min([now + LOOK_AGAIN_S, *later] if found else later, default=now)
+        return found
