@@ -205,6 +205,7 @@ def context() -> dict[str, Any]:
         "machine": f"{os.cpu_count()} cores, {platform.machine()}",
         "python": platform.python_version(),
         "commit": commit(),
+        "nice": os.nice(0),
         "load_average_before": [round(x, 2) for x in os.getloadavg()],
     }
 
@@ -277,6 +278,7 @@ def show(result: Mapping[str, Any], outcome: Outcome, path: Path) -> None:
     screen.print(
         f"{result['benchmark']}: {result['at']}, {result['machine']}, Python {result['python']},"
         f" commit {result['commit']}, load average {before} before and {after} after"
+        + (f", priority raised (nice {result['nice']})" if result["nice"] else "")
     )
     screen.print("options: " + ", ".join(f"{k} {v}" for k, v in result["options"].items()))
     for sheet in outcome.sheets:
