@@ -168,6 +168,7 @@ class RpcServer:
         """Listens. A stale socket file of a dead process is removed first."""
         if self._address.startswith("unix:"):
             Path(self._address.removeprefix("unix:")).unlink(missing_ok=True)
+        await self.set_ready(False)  # the health service begins with yes
         self.server.add_insecure_port(self._address)
         await self.server.start()
 
