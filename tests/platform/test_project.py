@@ -91,6 +91,26 @@ async def test_operations_on_one_row_in_one_batch_mean_what_they_mean_in_a_row(p
         assert y["first_at"] == 2
 
 
+async def test_counters_that_are_named_make_one_statement_and_change_nothing_else(
+    pg: Place,
+) -> None:
+    rows = [{"tenant": "alpha", "id": x} for x in "ab"]
+    operations = [
+        Upsert("rm_totals", rows[0], add={"total": 3}),
+        Upsert("rm_totals", rows[1], add={"events": 2}),
+        Upsert("rm_totals", rows[0], add={"total": 4}),
+    ]
+    assert len(statements(operations, "toy")) == 2
+    found = statements(operations, "toy", None, {"rm_totals": ("total", "events")})
+    assert len(found) == 1
+    async with pg.store.effect("toy", ["alpha"], ()) as sql:
+        for _ in range(2):
+            for statement, values in found:
+                await sql.execute(statement, values)
+        totals = await sql.fetch("select id, total, events from toy.rm_totals order by id")
+    assert [tuple(r) for r in totals] == [("a", 14, 0), ("b", 0, 4)]
+
+
 async def test_a_row_of_another_tenant_is_refused(pg: Place) -> None:
     operation = Upsert("rm_totals", {"tenant": "beta", "id": "x"}, values={"total": 1})
     with pytest.raises(asyncpg.InsufficientPrivilegeError, match="row-level security"):

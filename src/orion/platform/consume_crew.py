@@ -69,9 +69,9 @@ class Crew:
                 member.nothing_waits()
             if not await self._bus.wait_any(heads, min(m.patience(now) for m in working)):
                 return
-        # At once after a pause; what comes thick and fast goes together.
+        # At once after a pause; what comes thick and fast goes together, up to a full batch.
         left = self._began + self._limits.pace_ms / 1000 - loop.time()
-        if left > 0:
+        if left > 0 and sum(self._bus.behind(heads).values()) < self._limits.batch:
             await asyncio.sleep(left)
         self._began = now = loop.time()
         plain = [m for m in working if m.is_plain()]

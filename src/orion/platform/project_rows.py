@@ -6,7 +6,7 @@ column types.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import lru_cache
@@ -17,6 +17,7 @@ import msgspec
 from orion.platform.project import Delete, RowOperation, Upsert
 
 MODES = ("values", "add", "once", "least", "greatest")
+_Form = tuple[tuple[str, ...], ...]  # the columns of an operation, by mode
 _Shape = tuple[str, bool, tuple[str, ...], tuple[tuple[str, str], ...]]
 
 
@@ -26,69 +27,106 @@ class _Pending:
 
     key: Mapping[str, Any]
     is_delete: bool
-    modes: dict[str, str] = field(default_factory=dict)
+    forms: tuple[_Form, ...] = ()  # of the operations folded in, each once
     row: dict[str, Any] = field(default_factory=dict)
 
-    def takes(self, operation: Upsert) -> bool:
-        """Whether the operation can be folded in: each column keeps its mode, and is comparable
-        here as it is there.
+    def takes(self, operation: Upsert, form: _Form) -> bool:
+        """Folds the operation in, if it can be: each column keeps its mode, and is comparable here
+        as it is there.
         """
         if self.is_delete:
             return False
-        for mode in MODES:
-            for column, value in getattr(operation, mode).items():
-                if self.modes.get(column, mode) != mode:
-                    return False
-                if mode in ("least", "greatest") and not _is_number(value):
-                    return False
+        if form not in self.forms:
+            forms = (*self.forms, form)
+            if _modes(forms) is None:
+                return False
+            self.forms = forms
+        row = self.row
+        row.update(operation.values)
+        for column, value in operation.add.items():
+            row[column] = row[column] + value if column in row else value
+        for column, value in operation.once.items():
+            row.setdefault(column, value)
+        for column, value in operation.least.items():
+            row[column] = _chosen(min, row.get(column), value)
+        for column, value in operation.greatest.items():
+            row[column] = _chosen(max, row.get(column), value)
         return True
 
-    def fold(self, operation: Upsert) -> None:
-        """Adds the operation to what is pending."""
-        for mode in MODES:
-            for column, value in getattr(operation, mode).items():
-                old = self.row.get(column)
-                if column not in self.modes:
-                    self.row[column] = value
-                elif mode == "add":
-                    self.row[column] = old + value
-                elif mode == "least":
-                    self.row[column] = (
-                        value if old is None else old if value is None else min(old, value)
-                    )
-                elif mode == "greatest":
-                    self.row[column] = (
-                        value if old is None else old if value is None else max(old, value)
-                    )
-                elif mode == "values":
-                    self.row[column] = value
-                self.modes[column] = mode
+    def padded(self, counters: Iterable[str]) -> None:
+        """Adds nothing to the counters that no operation was about, so that all rows have one
+        shape.
+        """
+        form: _Form = ((), tuple(counters), (), (), ())
+        if self.is_delete or _modes((*self.forms, form)) is None:
+            return
+        self.forms = (*self.forms, form)
+        for column in form[1]:
+            self.row.setdefault(column, 0)
 
     def shape(self, table: str) -> _Shape:
         """Rows of one shape go into one statement."""
-        columns = tuple(sorted(self.modes.items()))
-        return (table, self.is_delete, tuple(sorted(self.key)), columns)
+        return _shape(table, self.is_delete, tuple(self.key), self.forms)
 
 
-def _is_number(value: Any) -> bool:
-    return value is None or (isinstance(value, (int, Decimal)) and not isinstance(value, bool))
+def _form(operation: Upsert) -> _Form:
+    return (
+        tuple(operation.values), tuple(operation.add), tuple(operation.once),
+        tuple(operation.least), tuple(operation.greatest),
+    )  # fmt: skip
+
+
+@lru_cache(5_000)
+def _modes(forms: tuple[_Form, ...]) -> Mapping[str, str] | None:
+    """The mode of each column; None where one has two."""
+    found: dict[str, str] = {}
+    for form in forms:
+        for mode, columns in zip(MODES, form, strict=True):
+            for column in columns:
+                if found.setdefault(column, mode) != mode:
+                    return None
+    return found
+
+
+@lru_cache(5_000)
+def _shape(table: str, is_delete: bool, key: tuple[str, ...], forms: tuple[_Form, ...]) -> _Shape:
+    return (table, is_delete, tuple(sorted(key)), tuple(sorted((_modes(forms) or {}).items())))
+
+
+def _chosen(pick: Callable[[Any, Any], Any], old: Any, new: Any) -> Any:
+    return new if old is None else old if new is None else pick(old, new)
+
+
+def _are_numbers(operation: Upsert) -> bool:
+    # Texts have another order in the database than here.
+    for values in (operation.least, operation.greatest):
+        for value in values.values():
+            if value is None or (isinstance(value, (int, Decimal)) and not isinstance(value, bool)):
+                continue
+            return False
+    return True
 
 
 def statements(
-    operations: Iterable[RowOperation], schema: str, rename: Mapping[str, str] | None = None
+    operations: Iterable[RowOperation],
+    schema: str,
+    rename: Mapping[str, str] | None = None,
+    counters: Mapping[str, tuple[str, ...]] | None = None,
 ) -> list[tuple[str, str]]:
-    """(SQL, JSON of the rows) in the order in which they must run."""
-    waves: list[dict[tuple[str, tuple[Any, ...]], _Pending]] = []
-    last: dict[tuple[str, tuple[Any, ...]], int] = {}
+    """(SQL, JSON of the rows) in the order in which they must run. `counters`: by table, columns
+    that every row has and that are only added to.
+    """
+    waves: list[dict[tuple[Any, ...], _Pending]] = []
+    last: dict[tuple[Any, ...], int] = {}
     for operation in operations:
-        name = (operation.table, tuple(sorted(operation.key.items())))
+        name = (operation.table, *sorted(operation.key.items()))
         wave = last.get(name, -1)
         if isinstance(operation, Upsert):
-            if wave >= 0 and waves[wave][name].takes(operation):
-                waves[wave][name].fold(operation)
+            form = _form(operation)
+            if wave >= 0 and _are_numbers(operation) and waves[wave][name].takes(operation, form):
                 continue
             pending = _Pending(operation.key, False)
-            pending.fold(operation)
+            pending.takes(operation, form)
         else:
             pending = _Pending(operation.key, True)
         wave += 1
@@ -96,14 +134,20 @@ def statements(
             waves.append({})
         waves[wave][name] = pending
         last[name] = wave
-    return [s for wave in waves for s in _of_wave(wave, schema, rename or {})]
+    return [s for wave in waves for s in _of_wave(wave, schema, rename or {}, counters or {})]
 
 
 def _of_wave(
-    wave: Mapping[tuple[str, tuple[Any, ...]], _Pending], schema: str, rename: Mapping[str, str]
+    wave: Mapping[tuple[Any, ...], _Pending],
+    schema: str,
+    rename: Mapping[str, str],
+    counters: Mapping[str, tuple[str, ...]],
 ) -> list[tuple[str, str]]:
     groups: dict[_Shape, list[dict[str, Any]]] = {}
-    for (table, _), pending in wave.items():
+    for name, pending in wave.items():
+        table = name[0]
+        if table in counters:
+            pending.padded(counters[table])
         shape = pending.shape(rename.get(table, table))
         groups.setdefault(shape, []).append({**pending.key, **pending.row})
     return [
@@ -114,9 +158,10 @@ def _of_wave(
 
 def _json(rows: list[dict[str, Any]]) -> str:
     for row in rows:
-        for column, value in row.items():
-            if isinstance(value, bytes):
-                row[column] = "\\x" + value.hex()
+        if bytes in map(type, row.values()):
+            for column, value in row.items():
+                if isinstance(value, bytes):
+                    row[column] = "\\x" + value.hex()
     return msgspec.json.encode(rows).decode()
 
 

@@ -40,7 +40,11 @@ async def write(
     rename: Mapping[str, str] | None = None,
 ) -> None:
     """Applies the records to the projection's tables (or to those they are renamed to)."""
-    for statement, rows in statements(operations(projection, records), projection.service, rename):
+    # A read model of many counters names those that every row has (never null): then its rows are
+    # of one shape, and its statements stay few and prepared.
+    counters = getattr(projection, "counters", None)
+    found = operations(projection, records)
+    for statement, rows in statements(found, projection.service, rename, counters):
         await sql.execute(statement, rows)
 
 

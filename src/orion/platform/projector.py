@@ -15,7 +15,7 @@ from orion.platform.project_run import projector
 from orion.platform.store.port import Store
 
 # What comes within this time goes into one transaction; after a pause the first goes at once.
-LIMITS = ConsumerLimits(pace_ms=50.0)
+LIMITS = ConsumerLimits(pace_ms=100.0)
 
 
 class _Noting:
@@ -25,6 +25,7 @@ class _Noting:
         self._inner = inner
         self.name, self.service = inner.name, inner.service
         self.topics, self.tables = inner.topics, inner.tables
+        self.counters = getattr(inner, "counters", None)
         self.at = 0
 
     def rows(self, record: Record) -> Sequence[RowOperation]:

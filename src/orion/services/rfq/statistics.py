@@ -14,6 +14,10 @@ from orion.services.rfq.blotter import event_in
 
 TABLE = "rm_dealer_statistics"
 BUCKETS = 24
+COUNTERS = (
+    "requests", "quoted", "passed", "late", "won", "last_look_asked", "last_look_rejected",
+    "spread_count", "spread_centi_bps", *(f"response_{n:02}" for n in range(BUCKETS)),
+)  # fmt: skip
 # Upper bounds in milliseconds, each half as much again as the one before: 1 ms to 7.5 s.
 BOUNDS = tuple(1.5**n for n in range(BUCKETS - 1))
 
@@ -53,6 +57,7 @@ class DealerStatistics:
     service = "rfq"
     topics: tuple[str, ...] = ("rfq.lifecycle", "rfq.quotes")
     tables: tuple[str, ...] = (TABLE,)
+    counters: Mapping[str, tuple[str, ...]] = {TABLE: COUNTERS}
 
     def rows(self, record: Record) -> Sequence[RowOperation]:
         """What this event adds, per dealer."""
