@@ -248,7 +248,13 @@ async def _end(process: Process) -> None:
 
 def is_possible() -> bool:
     """Whether this system knows adoption and handles of processes."""
-    return sys.platform == "linux" and hasattr(os, "pidfd_open")
+    if sys.platform != "linux":
+        return False
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except (AttributeError, OSError):
+        return False
+    return True
 
 
 def _pipe(stack: ExitStack) -> tuple[int, int]:
