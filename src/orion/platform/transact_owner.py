@@ -138,30 +138,44 @@ class Owner(Generic[S]):
 
         Raises NotOwner, and Coded: API-102, API-103, SYS-900, SYS-902, SYS-903, SYS-904.
         """
+        return await self.begin(tenant, entity, command, key, timeout_s=timeout_s)
+
+    def begin(
+        self,
+        tenant: str,
+        entity: str,
+        command: Any,
+        key: Key | None = None,
+        *,
+        timeout_s: float | None = None,
+    ) -> asyncio.Future[Any]:
+        """`submit` without the wait, for those who bring many: the future of the reply. The order
+        of the calls is the order of the decisions on an entity. Raises what it can say at once.
+        """
         part = self._part_for_write(entity)
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Any] = loop.create_future()
         if key is not None and (known := self._known(tenant, part, key)) is not None:
-            return known[0]
+            answer.set_result(known[0])
+            return answer
         if self.lanes.length(tenant) >= self.limits.waiting_per_tenant:
             raise Coded("SYS-904", retry_after_s=1.0)
-        loop = asyncio.get_running_loop()
         began = loop.time()
-        item = Item(
-            tenant, entity, part, command, key, loop.create_future(),
-            began + (self.limits.timeout_s if timeout_s is None else timeout_s),
-        )  # fmt: skip
+        overdue = began + (self.limits.timeout_s if timeout_s is None else timeout_s)
+        item = Item(tenant, entity, part, command, key, answer, began, overdue)
         if key is not None:
             self.in_flight[tenant, part, key.subject, key.operation, key.key] = key.hash
         self.lanes.put(tenant, item)
         self.work.set()
-        assert item.answer is not None
-        try:
-            reply = await item.answer
-        except BaseException:
-            self._failed.inc()
-            raise
-        self._done.inc()
-        self._latency.observe(loop.time() - began)
-        return reply
+        return answer
+
+    def at_hand(self, tenant: str, entity: str) -> S | None:
+        """What is committed, if it is in memory here and surely the last word; else ask `state`."""
+        part = partition_of(entity, self.partitions)
+        if part not in self.open or not self.tenure.is_proven(part):
+            return None
+        cell = self.memory.get((tenant, entity))
+        return cell.state if cell else None
 
     async def state(self, tenant: str, entity: str) -> S | None:
         """What is committed: read your write. Raises NotOwner when this copy cannot know,
@@ -288,8 +302,11 @@ class Owner(Generic[S]):
             return
         elif isinstance(outcome, Exception):
             answer.set_exception(self._presentable(item, outcome))
+            self._failed.inc()
         else:
             answer.set_result(outcome)
+            self._done.inc()
+            self._latency.observe(asyncio.get_running_loop().time() - item.began)
 
     def _presentable(self, item: Item, error: Exception) -> Exception:
         if isinstance(error, (Coded, NotOwner)):
@@ -425,6 +442,7 @@ class Owner(Generic[S]):
             return False
         if not item.answer.done():
             item.answer.set_exception(Unavailable(code="SYS-902"))
+            self._failed.inc()
         return True
 
     async def _prune(self) -> None:

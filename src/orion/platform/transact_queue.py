@@ -29,6 +29,7 @@ class Item:
     command: Any
     key: Key | None = None
     answer: asyncio.Future[Any] | None = None
+    began: float = 0.0  # loop time of the call
     overdue: float = 0.0  # loop time after which nobody waits any more
     due: int | None = None
     group: str = ""

@@ -14,6 +14,13 @@ class Config:
     gap_ms: int = option(
         4, "A busy stream is written at most once in so many milliseconds", min=0, max=100
     )
+    patience_ms: int = option(
+        20,
+        "What a dealer need not know at once (a quote was taken, a request is over) waits so long"
+        " for others to go along with",
+        min=0,
+        max=1000,
+    )
     max_batch: int = option(200, "Messages in one frame or one submission", min=1, max=1000)
     max_waiting: int = option(
         4000, "Messages that may wait for one dealer before its stream is cut", min=10, max=100_000

@@ -35,6 +35,7 @@ class Desk:
         self._bus, self._submitter = bus, submitter
         self._board = Board()
         self._meters: dict[str, Meter] = {}
+        self._patience_s = config.patience_ms / 1000
 
     # -- dealers
 
@@ -66,7 +67,9 @@ class Desk:
                 told.code = taken.code
             if taken.HasField("quote_id"):
                 told.quote_id = taken.quote_id
-            link.put(lp_pb2.ToDealer(outcome=told))
+            # A refusal is news; that a quote was taken is not.
+            patience_s = self._patience_s if taken.taken else 0.0
+            link.put(lp_pb2.ToDealer(outcome=told), patience_s=patience_s)
 
         tenant = self._board.tenant_of(answer.rfq_id)
         if tenant is None:
@@ -134,7 +137,8 @@ class Desk:
                     self.pass_for(message.request.rfq_id, lp_id, "THROTTLED")
                     continue
                 _ASKED.labels(lp_id, "sent").inc()
-            link.put(message)
+            is_over = message.HasField("ended")
+            link.put(message, patience_s=self._patience_s if is_over else 0.0)
 
     async def tidy(self) -> None:
         """Passes over dealers that stay away, and drops requests whose end was never heard of."""

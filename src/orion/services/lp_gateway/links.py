@@ -30,16 +30,22 @@ class Link:
         self._max_waiting, self._max_batch = max_waiting, max_batch
         self._waiting: deque[lp_pb2.ToDealer] = deque()
         self._wake = asyncio.Event()
+        self._flush: asyncio.TimerHandle | None = None
 
-    def put(self, message: lp_pb2.ToDealer) -> None:
-        """Queues a message; a dealer that does not read is cut instead of growing us."""
+    def put(self, message: lp_pb2.ToDealer, *, patience_s: float = 0.0) -> None:
+        """Queues a message; a dealer that does not read is cut instead of growing us. With patience
+        it waits so long for others to go along with.
+        """
         if self.closed:
             return
         if len(self._waiting) >= self._max_waiting:
             self.close("slow consumer")
             return
         self._waiting.append(message)
-        self._wake.set()
+        if not patience_s or not self._takes_batches:
+            self._wake.set()
+        elif self._flush is None and not self._wake.is_set():
+            self._flush = asyncio.get_running_loop().call_later(patience_s, self._wake.set)
 
     def close(self, reason: str) -> None:
         """Ends the stream; its dealer may come back."""
@@ -52,17 +58,23 @@ class Link:
         loop = asyncio.get_running_loop()
         last = 0.0
         while True:
+            await self._wake.wait()
             if not self._waiting:
                 if self.closed:
                     return
                 self._wake.clear()
-                await self._wake.wait()
                 continue
             if (pause := last + gap_s - loop.time()) > 0 and not self.closed:
                 await asyncio.sleep(pause)
             last = loop.time()
+            self._wake.clear()
+            if self._flush is not None:
+                self._flush.cancel()
+                self._flush = None
             while self._waiting:
                 yield self._frame()
+            if self.closed:
+                return
 
     def _frame(self) -> lp_pb2.ToDealer:
         if not self._takes_batches or len(self._waiting) == 1:

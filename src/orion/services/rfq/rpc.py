@@ -103,8 +103,18 @@ class RFQs(rfq_pb2_grpc.RFQServiceServicer):
             raise Coded("AUTH-103")
         if len(request.answers) > self._config.max_answers:
             raise Coded("API-105")
-        tasks = [self._answered(answer, context, caller) for answer in request.answers]
-        return rfq_pb2.SubmitQuotesResponse(outcomes=await asyncio.gather(*tasks))
+        # What can be decided here is queued at once, in order, without a task each.
+        begun = [self._begin(answer) for answer in request.answers]
+        others = {
+            n: asyncio.ensure_future(self._answered(answer, context, caller))
+            for n, (answer, here) in enumerate(zip(request.answers, begun, strict=True))
+            if here is None
+        }
+        outcomes = [
+            await (others[n] if here is None else self._finished(answer, here, context, caller))
+            for n, (answer, here) in enumerate(zip(request.answers, begun, strict=True))
+        ]
+        return rfq_pb2.SubmitQuotesResponse(outcomes=outcomes)
 
     # -- questions ---------------------------------------------------------------------------------
 
@@ -176,6 +186,45 @@ class RFQs(rfq_pb2_grpc.RFQServiceServicer):
             return await getattr(stub, method)(request, timeout=timeout, metadata=metadata)
 
         return await self._copies.here_or_there(here, there, may_hop=not _hopped(context))
+
+    def _begin(
+        self, answer: rfq_pb2.DealerAnswer
+    ) -> tuple[asyncio.Future[Answer], str] | rfq_pb2.AnswerOutcome | None:
+        """The answer as a queued command and its quote; or its outcome; None: it takes longer."""
+        if not ids.is_id(answer.rfq_id):
+            return answering.refused("LP-304")
+        state = self._owner.at_hand(answer.tenant_id, answer.rfq_id)
+        if state is None:
+            return None
+        made = answering.order_of(answer, state, self._world)
+        if isinstance(made, rfq_pb2.AnswerOutcome):
+            return made
+        order, quote_id = made
+        timeout_s = self._config.command_timeout_s
+        try:
+            tenant, rfq_id = answer.tenant_id, answer.rfq_id
+            return self._owner.begin(tenant, rfq_id, order, timeout_s=timeout_s), quote_id
+        except Coded as refused:
+            return answering.refused(refused.code)
+        except NotOwner:
+            return None
+
+    async def _finished(
+        self,
+        answer: rfq_pb2.DealerAnswer,
+        begun: tuple[asyncio.Future[Answer], str] | rfq_pb2.AnswerOutcome,
+        context: Any,
+        caller: Caller,
+    ) -> rfq_pb2.AnswerOutcome:
+        if isinstance(begun, rfq_pb2.AnswerOutcome):
+            return begun
+        decided, quote_id = begun
+        try:
+            return answering.outcome_of(await decided, quote_id)
+        except Coded as refused:
+            return answering.refused(refused.code)
+        except NotOwner:
+            return await self._answered(answer, context, caller)
 
     async def _answered(
         self, answer: rfq_pb2.DealerAnswer, context: Any, caller: Caller
