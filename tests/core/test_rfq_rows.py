@@ -196,7 +196,7 @@ def test_limits_let_through_what_is_just_within_and_not_one_lot_more():
     assert (notional.passed, notional.actual, notional.limit) == (True, "24999494.40", "25000000")
     over = rfq.decide(None, create(size=D("21811000")))
     assert over.reject is not None
-    assert (over.reject.code, "25000640.64" in over.reject.detail) == ("RISK-103", True)
+    assert (over.reject.code, "25,000,640.64" in over.reject.detail) == ("RISK-103", True)
 
 
 def test_routing_says_why_a_dealer_was_not_asked():

@@ -1,6 +1,6 @@
 import uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
-import type { Series } from './series';
+import { type Series, withGaps } from './series';
 
 export interface Mark {
   at: number;
@@ -82,7 +82,7 @@ export class SpreadPlot {
   draw(series: Series, marks: readonly Mark[], median: number | null): void {
     this.marks = marks;
     this.median = median;
-    this.plot.setData([series.at, series.spread]);
+    this.plot.setData(withGaps(series));
   }
 
   destroy(): void {

@@ -53,6 +53,25 @@ export function extend(series: Series, of: Instrument, spanS: number): boolean {
   return true;
 }
 
+// Quieter than this is not a flat spread but no spread: nothing was heard.
+const GAP_S = 60;
+
+/** What is drawn: a line that ends where nothing was heard, instead of a level that nobody saw. */
+export function withGaps(series: Series): [number[], (number | null)[]] {
+  const at: number[] = [];
+  const spread: (number | null)[] = [];
+  series.at.forEach((moment, i) => {
+    const before = series.at[i - 1];
+    if (before !== undefined && moment - before > GAP_S) {
+      at.push(before + STEP_S);
+      spread.push(null);
+    }
+    at.push(moment);
+    spread.push(series.spread[i] ?? null);
+  });
+  return [at, spread];
+}
+
 export interface Summary {
   now: number;
   median: number;

@@ -163,7 +163,7 @@ export function Blotter<R extends BlotterRow>(props: BlotterProps<R>) {
           onVisible={setVisible}
           onReady={setHandle}
         />
-        {rows.length === 0 && handle && (
+        {(rows.length === 0 || count === 0) && handle && (
           <div className="blotter-empty">
             {source.rows.length === 0 ? (
               props.empty
@@ -177,6 +177,7 @@ export function Blotter<R extends BlotterRow>(props: BlotterProps<R>) {
                       setMine(false);
                       setToday(false);
                       setQuick('');
+                      handle.clearFilters();
                     }}
                   >
                     Show all

@@ -23,7 +23,7 @@ export const tradeColumns: GridColumn<Trade>[] = [
   {
     id: 'side',
     head: 'Side',
-    width: 36,
+    width: 34,
     value: sideWord,
     className: (t) => `side-${t.side}`,
     csv: (t) => t.side,
@@ -32,7 +32,7 @@ export const tradeColumns: GridColumn<Trade>[] = [
     id: 'quantity',
     head: 'Notional',
     name: 'Quantity',
-    width: 94,
+    width: 84,
     align: 'right',
     numeric: true,
     value: (t) => t.quantity,

@@ -44,7 +44,7 @@ const Heads = () => (
     <span className="right">Ask</span>
     <span className="right watch-mid">Mid</span>
     <span className="right">Spread</span>
-    <span style={{ paddingLeft: 6 }}>30 min</span>
+    <span className="watch-spark-head">30 min</span>
     <span className="right">Age</span>
   </div>
 );

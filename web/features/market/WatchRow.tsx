@@ -8,7 +8,7 @@ import { IconButton } from '@ui/controls';
 import { Menu, MenuItem, MenuLine } from '@ui/layers';
 import { AgeMark, Price } from '@ui/price';
 import { memo } from 'react';
-import { Arrow, Flash, Sparkline } from './parts';
+import { Arrow, FlagMark, Flash, Sparkline } from './parts';
 
 export interface RowActs {
   togglePin: (instrumentId: string) => void;
@@ -96,6 +96,10 @@ const DirectionCell = ({ of }: { of: Instrument }) => (
   <Arrow direction={useLive(of.instrumentId)?.direction} />
 );
 
+const FlagCell = ({ of }: { of: Instrument }) => (
+  <FlagMark flags={useLive(of.instrumentId)?.tick.flags.join(' ') ?? ''} />
+);
+
 /** One instrument; only the small parts inside listen to ticks and age, the row itself does not. */
 export const WatchRow = memo(function WatchRow({ of, pinned, acts }: RowProps) {
   const selected = useDesk((d) => d.chartInstrument === of.instrumentId);
@@ -112,7 +116,7 @@ export const WatchRow = memo(function WatchRow({ of, pinned, acts }: RowProps) {
       data-testid={T.watchRow(of.instrumentId)}
       data-freshness={age.state}
     >
-      <span className="clip">
+      <span className="watch-title">
         <button
           type="button"
           className="watch-name clip"
@@ -124,6 +128,7 @@ export const WatchRow = memo(function WatchRow({ of, pinned, acts }: RowProps) {
         >
           {of.symbol}
         </button>
+        <FlagCell of={of} />
       </span>
       <DirectionCell of={of} />
       <PriceCell of={of} side="SELL" />

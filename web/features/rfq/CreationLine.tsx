@@ -27,7 +27,9 @@ export function CreationLine() {
     return (
       <Line look="bad" icon="ban" name="denied" copy={creation.correlationId}>
         <b>Denied {creation.code}</b> {creation.sentence}
-        {failed && `: asked ${amount(failed.actual)}, limit ${amount(failed.limit)}`}
+        {failed &&
+          !creation.sentence.includes(amount(failed.limit)) &&
+          `: asked ${amount(failed.actual)}, limit ${amount(failed.limit)}`}
       </Line>
     );
   }

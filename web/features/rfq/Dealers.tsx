@@ -93,7 +93,7 @@ export function DealerChoices({
           </Check>
           {off ? (
             <span className="dealer-reason clip" title={off}>
-              off: {off}
+              {off}
             </span>
           ) : (
             <Score dealer={dealer} />

@@ -45,6 +45,7 @@ export interface GridHandle<T> {
   rows: () => T[];
   setVisible: (columnId: string, visible: boolean) => void;
   resetColumns: () => void;
+  clearFilters: () => void;
 }
 
 export interface GridProps<T> {
@@ -64,6 +65,9 @@ export interface GridProps<T> {
 }
 
 const WIDE_FROM = 1800;
+// The blotter says itself, in its own words, why there is nothing.
+const NO_OVERLAYS: ('noRows' | 'noMatchingRows')[] = ['noRows', 'noMatchingRows'];
+const SCROLLBAR_PX = 8; // as grid.css draws it
 
 function definition<T>(column: GridColumn<T>, wide: boolean): ColDef<T> {
   const { className } = column;
@@ -179,7 +183,8 @@ export function Grid<T>(props: GridProps<T>) {
         animateRows={false}
         suppressCellFocus={false}
         suppressMovableColumns={false}
-        suppressNoRowsOverlay
+        suppressOverlays={NO_OVERLAYS}
+        scrollbarWidth={SCROLLBAR_PX}
         ensureDomOrder
         onGridReady={(event) => {
           api.current = event.api;
@@ -194,6 +199,7 @@ export function Grid<T>(props: GridProps<T>) {
               return out;
             },
             setVisible: (columnId, visible) => event.api.setColumnsVisible([columnId], visible),
+            clearFilters: () => event.api.setFilterModel(null),
             resetColumns: () => {
               event.api.resetColumnState();
               onColumns(null);

@@ -11,6 +11,7 @@ export const T = {
   bell: 'notifications-button',
   notifications: 'notifications-list',
   degraded: 'status-degraded',
+  watchFlag: 'watch-flag',
   themeToggle: 'theme-toggle',
   shortcutsButton: 'shortcuts-button',
   shortcutsSheet: 'shortcuts-sheet',

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from decimal import Decimal
 
 from orion.core import limits
 from orion.core.ids import LpId
@@ -14,7 +15,15 @@ from orion.core.settlement import settlement_date, settlement_problem, trade_day
 from orion.core.values import is_multiple, plain
 
 ORDER = (
-    "ENTITLEMENT", "VENUE", "RATE", "NOTIONAL", "SIZE", "EXPIRY", "SETTLEMENT", "HOURS", "MARKET",
+    "ENTITLEMENT",
+    "VENUE",
+    "RATE",
+    "NOTIONAL",
+    "SIZE",
+    "EXPIRY",
+    "SETTLEMENT",
+    "HOURS",
+    "MARKET",
     "DEALERS",
 )
 
@@ -37,8 +46,12 @@ def considered(command: CreateRFQ) -> tuple[Routed, ...]:
 def _routed(command: CreateRFQ, candidate: Candidate) -> Routed:
     dealer = candidate.dealer
     return Routed(
-        LpId(dealer.lp_id), dealer.name, _excluded(command, candidate),
-        dealer.last_look, dealer.last_look_ms, dealer.last_look_max_drift,
+        LpId(dealer.lp_id),
+        dealer.name,
+        _excluded(command, candidate),
+        dealer.last_look,
+        dealer.last_look_ms,
+        dealer.last_look_max_drift,
     )
 
 
@@ -67,15 +80,20 @@ def check_all(command: CreateRFQ, dealers: tuple[Routed, ...]) -> tuple[Check, .
         limits.check_notional(c.grants, notional),
         _check_size(c),
         checked(
-            "EXPIRY", MIN_EXPIRY_SECONDS <= c.expiry_seconds <= MAX_EXPIRY_SECONDS,
+            "EXPIRY",
+            MIN_EXPIRY_SECONDS <= c.expiry_seconds <= MAX_EXPIRY_SECONDS,
             actual=f"{c.expiry_seconds} s",
-            limit=f"{MIN_EXPIRY_SECONDS} to {MAX_EXPIRY_SECONDS} s", code="API-100",
+            limit=f"{MIN_EXPIRY_SECONDS} to {MAX_EXPIRY_SECONDS} s",
+            code="API-100",
         ),
         _check_settlement(c),
         _check_hours(c),
         checked(
-            "MARKET", not c.is_stale, actual="stale" if c.is_stale else "fresh",
-            limit=f"{instrument.stale_red_ms} ms", code="RFQ-212",
+            "MARKET",
+            not c.is_stale,
+            actual="stale" if c.is_stale else "fresh",
+            limit=f"{instrument.stale_red_ms} ms",
+            code="RFQ-212",
         ),
         checked("DEALERS", asked > 0, actual=str(asked), limit="at least 1", code="RFQ-202"),
     )
@@ -86,8 +104,11 @@ def _check_size(command: CreateRFQ) -> Check:
     problem = size_problem(instrument, command.size) or _min_size_problem(command)
     span = f"{plain(instrument.min_size)} to {plain(instrument.max_size)}"
     return checked(
-        "SIZE", problem is None, actual=str(command.size),
-        limit=span if problem is None else problem, code="RFQ-201",
+        "SIZE",
+        problem is None,
+        actual=str(command.size),
+        limit=span if problem is None else problem,
+        code="RFQ-201",
     )
 
 
@@ -118,7 +139,9 @@ def _check_settlement(command: CreateRFQ) -> Check:
     problem = settlement_problem(command.instrument, today, wanted)
     standard = settlement_date(command.instrument, today).isoformat()
     return checked(
-        "SETTLEMENT", problem is None, actual=wanted.isoformat(),
+        "SETTLEMENT",
+        problem is None,
+        actual=wanted.isoformat(),
         limit=f"{command.instrument.settlement_cycle}, {standard}" if problem is None else problem,
         code="RFQ-210",
     )
@@ -141,5 +164,9 @@ DETAILS = {
 def sentence(check: Check) -> str:
     """A failed check as a person reads it."""
     if check.code == "RISK-105":
-        return "no rate is known to measure the notional with"
-    return DETAILS[check.check].format(actual=check.actual, limit=check.limit)
+        return "No rate is known to measure the notional with"
+    actual, limit = check.actual, check.limit
+    if check.check == "NOTIONAL":
+        actual, limit = f"{Decimal(actual):,f}", f"{Decimal(limit):,f}"
+    text = DETAILS[check.check].format(actual=actual, limit=limit)
+    return text[:1].upper() + text[1:]

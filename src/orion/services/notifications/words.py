@@ -102,7 +102,7 @@ def note_of(event: Any, tenant: str, source_event: str) -> Note | None:
             return Note(name, event.rfq_id, "RFQ_REJECTED", "BAD", event.at, text)
         case TradeExecuted(trade=t):
             text = (
-                f"{t.display_id}: {t.side.value} {plain(t.quantity)} {t.instrument_id} "
+                f"{t.display_id}: {t.side.value} {t.quantity:,f} {t.instrument_id} "
                 f"at {plain(t.price)} "
                 f"with {t.lp_name or t.lp_id}"
             )
