@@ -128,6 +128,10 @@ async def test_what_becomes_of_a_letter_is_told_and_audited(machine: Machine, ho
         assert listed.endswith("2 dead letters.")
         shown = await orion(machine, home, "dlq", "show", GROUP, "rfq.lifecycle/0/0")
         assert "DeadLetterParked dlq.changes/0/0" in shown
+        states = (await orion(machine, home, "rebuild")).splitlines()
+        (state,) = (line for line in states if line.startswith(GROUP))
+        assert "2 records applied, 0 behind; 2 dead letters" in state
+        assert {line.partition(":")[0] for line in states} >= {"rm_market_snapshot", GROUP}
 
         reader.cannot = None
         for expected in ("2", "0"):

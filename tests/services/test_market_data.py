@@ -22,7 +22,7 @@ from tests.services.edge_world import until
 from tests.services.market_stack import Stack, running
 from tests.services.market_world import RECORDING, seeds
 
-MIGRATIONS = ("0001", "0003", "0008")
+MIGRATIONS = ("0001", "0003", "0008", "0009", "0011")
 SNAPSHOT, FEED = marketdata_pb2.SnapshotRequest, marketdata_pb2.FeedStatusRequest
 
 

@@ -202,20 +202,26 @@ def audit_verify(data_dir: DataDir = None) -> None:
 @app.command()
 def rebuild(
     names: Annotated[
-        list[str] | None, typer.Argument(help="Read models, such as rm_rfq_blotter; none: all.")
+        list[str] | None, typer.Argument(help="Read models, or all. None: how each does.")
     ] = None,
-    check: Annotated[
-        bool, typer.Option("--check", help="Only compare with the live ones; change nothing.")
-    ] = False,
+    check: Annotated[bool, typer.Option("--check", help="Only compare, change nothing.")] = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Make read models anew from the log and swap them in."""
+    """Make read models anew from the log and swap them in; without a name: how each does."""
+    from orion.app.operate import ALL, read_models
     from orion.app.operate import rebuild as work
 
-    done = run(work(settings_with(data_dir=data_dir), names or [], check=check))
+    settings = settings_with(data_dir=data_dir)
+    if not names and not check:
+        for state in run(read_models(settings)):
+            print(state)
+        return
+    done = run(work(settings, names or [ALL], check=check))
     for one in done:
         same = "identical" if one.is_equal else "DIFFERENT"
         print(f"{one.name}: {one.records} records, {same} (live {one.live}, anew {one.rebuilt})")
+        for note in one.notes:
+            print(f"  {note}")
     if check and not all(one.is_equal for one in done):
         raise SystemExit(FAILED)
 

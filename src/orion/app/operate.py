@@ -21,6 +21,7 @@ from orion.platform.rpc import Directory, rpc_errors
 from orion.wire.stubs import identity_pb2, identity_pb2_grpc
 
 VOICE = "cli"
+ALL = "all"  # every read model
 DEADLINE_S = 5.0
 
 
@@ -88,20 +89,32 @@ async def migrate_database(settings: Settings) -> list[str]:
             raise StartError(f"{settings.data_dir}: {error}.") from error
 
 
+async def read_models(settings: Settings) -> list[Any]:
+    """How each read model does: orion.platform.rebuild.State."""
+    from orion.app.verify import projections
+    from orion.platform.rebuild import states
+
+    async with database_of(settings) as door:
+        return await states(sorted(projections(), key=lambda p: p.name), door.dsn("orion_owner"))
+
+
 async def rebuild(settings: Settings, names: Sequence[str], *, check: bool) -> list[Any]:
     """Rebuilds read models from the log and swaps them in, or only compares (`check`)."""
     work = part("orion.platform.rebuild", "rebuild")
     from orion.app.verify import projections
 
     known = {projection.name: projection for projection in projections()}
-    unknown = [name for name in names if name not in known]
+    # A table may be named as well as the read model it belongs to.
+    homes = {t: p.name for p in known.values() for t in p.tables} | {n: n for n in known}
+    unknown = [name for name in names if name not in homes and name != ALL]
     if unknown:
         raise StartError(
             f"There is no read model {', '.join(unknown)}. Known: {', '.join(sorted(known))}."
         )
+    wanted = sorted(known) if ALL in names else dict.fromkeys(homes[name] for name in names)
     done: list[Any] = []
     async with database_of(settings) as door:
-        for name in names or sorted(known):
+        for name in wanted:
             act = work.compare if check else work.rebuild
             try:
                 done.append(await act(known[name], door.dsn("orion_owner")))

@@ -11,15 +11,15 @@ from orion.app.checks import trading_checks
 from orion.app.modules import MODULES
 from orion.platform.config import Settings
 from orion.platform.embedded import Access
-from orion.platform.project import Projection
+from orion.platform.project import ReadModel
 from orion.platform.verify import Verifier
 
 OWNERS = ("rfq", "execution")  # services with state and inbox
 
 
-def projections() -> list[Projection]:
+def projections() -> list[ReadModel]:
     """Every read model of every service."""
-    found: list[Projection] = []
+    found: list[ReadModel] = []
     for name in MODULES:
         try:
             part = importlib.import_module(f"orion.services.{name}.projections")

@@ -53,6 +53,40 @@ class Projection(Protocol):
     def rows(self, record: Record) -> Sequence[RowOperation]: ...
 
 
+class Fold(Protocol):
+    """A read model in the making, held in memory until it is written."""
+
+    async def begin(self, sql: Any) -> None:
+        """Looks at the live tables, before anything is taken."""
+        ...
+
+    def take(self, records: Sequence[Record]) -> None:
+        """Records in order per partition; the first of a partition need not be its first ever."""
+        ...
+
+    async def write(self, sql: Any, tables: Mapping[str, str]) -> list[str]:
+        """Fills the (empty) tables that stand for its own. What the log no longer tells is taken
+        over from the live ones; returns what that was, in sentences.
+        """
+        ...
+
+
+class Folded(Protocol):
+    """A read model whose service keeps it by itself and saves it now and then, with its positions
+    under `name`. It can be made anew from what the log still holds.
+    """
+
+    name: str
+    service: str
+    topics: tuple[str, ...]
+    tables: tuple[str, ...]
+
+    def fold(self) -> Fold: ...
+
+
+ReadModel = Projection | Folded
+
+
 def project(projection: Projection, *, bus: Any, store: Any, version: str = "1") -> Any:
     """The consumer that keeps this read model (orion.platform.consume.Consumer): await its `run`,
     ask its `ready`.

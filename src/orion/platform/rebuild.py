@@ -10,14 +10,14 @@ import hashlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import asyncpg
 
 from orion.platform.bus.port import Record
 from orion.platform.bus.topics import Topic, catalogue
 from orion.platform.errors import InvalidMessage
-from orion.platform.project import Projection
+from orion.platform.project import Fold, Folded, Projection, ReadModel
 from orion.platform.project_rows import quoted
 from orion.platform.project_run import write
 
@@ -41,6 +41,7 @@ class Rebuilt:
     records: int
     live: str
     rebuilt: str
+    notes: tuple[str, ...] = ()  # what the log no longer tells
 
     @property
     def is_equal(self) -> bool:
@@ -48,7 +49,7 @@ class Rebuilt:
         return self.live == self.rebuilt
 
 
-async def checksum(sql: Any, projection: Projection, suffix: str = "") -> str:
+async def checksum(sql: Any, projection: ReadModel, suffix: str = "") -> str:
     """A digest of the contents of all tables of a read model; the same rows give the same digest,
     in whatever order they lie.
     """
@@ -64,12 +65,20 @@ async def checksum(sql: Any, projection: Projection, suffix: str = "") -> str:
 
 
 class Rebuilder:
-    """One projection, rebuilt."""
+    """One read model, rebuilt. `newest`: of a read model that may begin anywhere in the log, only
+    so many of the newest records of each partition.
+    """
 
     def __init__(
-        self, projection: Projection, owner_dsn: str, specs: Mapping[str, Topic] | None = None
+        self,
+        projection: ReadModel,
+        owner_dsn: str,
+        specs: Mapping[str, Topic] | None = None,
+        newest: int | None = None,
     ) -> None:
         self._projection = projection
+        self._newest = newest
+        self._fold: Fold | None = None
         self._dsn = owner_dsn
         self._specs = specs if specs is not None else catalogue()
         self._rename = {t: t + SHADOW for t in projection.tables}
@@ -103,7 +112,7 @@ class Rebuilder:
             )
             await self._make_shadows(sql)
             try:
-                positions: dict[tuple[str, int], int] = {}
+                positions = await self._begin(sql)
                 # The bulk while the consumer goes on; what is left then is little and is done while
                 # it waits.
                 await self._catch_up(sql, positions, await self._live(sql))
@@ -113,6 +122,7 @@ class Rebuilder:
                         self._projection.name,
                     )
                     await self._catch_up(sql, positions, await self._live(sql))
+                    notes = await self._fold.write(sql, self._names()) if self._fold else []
                     live = await checksum(sql, self._projection)
                     rebuilt = await checksum(sql, self._projection, SHADOW)
                     if swap:
@@ -120,7 +130,28 @@ class Rebuilder:
             finally:
                 if not sql.is_closed():
                     await self._drop_shadows(sql)
-            return Rebuilt(self._projection.name, self._read, live, rebuilt)
+            return Rebuilt(self._projection.name, self._read, live, rebuilt, tuple(notes))
+
+    async def _begin(self, sql: Any) -> dict[tuple[str, int], int]:
+        """Where to begin: at 0, or for a fold where the log does (or later)."""
+        if not hasattr(self._projection, "fold"):
+            return {}
+        self._fold = cast(Folded, self._projection).fold()
+        await self._fold.begin(sql)
+        rows = await sql.fetch(
+            "select topic, part, kept, next from bus.head where topic = any ($1)",
+            list(self._projection.topics),
+        )
+        return {
+            (r["topic"], r["part"]): r["kept"]
+            if self._newest is None or not self._specs[r["topic"]].hourly
+            else max(r["kept"], r["next"] - self._newest)
+            for r in rows
+        }
+
+    def _names(self) -> dict[str, str]:
+        schema = quoted(self._projection.service)
+        return {live: f"{schema}.{quoted(shadow)}" for live, shadow in self._rename.items()}
 
     async def _make_shadows(self, sql: Any) -> None:
         schema = quoted(self._projection.service)
@@ -187,9 +218,12 @@ class Rebuilder:
         good = [r for r in records if (r.topic, r.part, r.offset) not in self._skip]
         if not good:
             return
+        if self._fold is not None:
+            self._fold.take(good)
+            return
         try:
             async with sql.transaction():
-                await write(self._projection, good, sql, self._rename)
+                await write(cast(Projection, self._projection), good, sql, self._rename)
         except InvalidMessage as error:
             raise LogIncomplete(f"this version cannot read {error}") from error
 
@@ -219,15 +253,71 @@ class Rebuilder:
                 )
 
 
+@dataclass(frozen=True)
+class State:
+    """How a read model does."""
+
+    name: str
+    rows: tuple[tuple[str, int], ...]  # by table
+    records: int  # applied
+    behind: int
+    letters: int  # records that it could not process
+    since: int  # records the log no longer holds
+
+    def __str__(self) -> str:
+        """A line for people."""
+        tables = ", ".join(f"{name} {rows} rows" for name, rows in self.rows)
+        parts = [f"{self.name}: {tables}; {self.records} records applied, {self.behind} behind"]
+        if self.letters:
+            parts.append(f"{self.letters} dead letters")
+        if self.since:
+            parts.append(f"the log begins after {self.since} records")
+        return "; ".join(parts)
+
+
+async def states(projections: Sequence[ReadModel], owner_dsn: str) -> list[State]:
+    """How these read models do."""
+    sql = await asyncpg.connect(owner_dsn)
+    try:
+        return [await _state(sql, projection) for projection in projections]
+    finally:
+        await sql.close()
+
+
+async def _state(sql: Any, projection: ReadModel) -> State:
+    rows = [
+        (table, await sql.fetchval(
+            f"select count(*) from {quoted(projection.service)}.{quoted(table)}"  # noqa: S608
+        ))
+        for table in projection.tables
+    ]  # fmt: skip
+    counts = await sql.fetchrow(
+        "select coalesce(sum(k.done), 0)::bigint, coalesce(sum(h.next - coalesce(k.offs, 0)), 0)::bigint,"
+        " coalesce(sum(h.kept), 0)::bigint"
+        " from bus.head h left join bus.ckpt k on k.topic = h.topic and k.part = h.part and k.consumer = $1"
+        " where h.topic = any ($2)",
+        projection.name, list(projection.topics),
+    )  # fmt: skip
+    letters = await sql.fetchval(
+        "select count(*) from bus.dead_letters where consumer = $1 and status <> 'replayed'",
+        projection.name,
+    )
+    records, behind, since = counts
+    return State(projection.name, tuple(rows), records, behind, letters, since)
+
+
 async def rebuild(
-    projection: Projection, owner_dsn: str, specs: Mapping[str, Topic] | None = None
+    projection: ReadModel, owner_dsn: str, specs: Mapping[str, Topic] | None = None
 ) -> Rebuilt:
     """Rebuilds a read model from the log and swaps it in. Raises LogIncomplete."""
     return await Rebuilder(projection, owner_dsn, specs).swap()
 
 
 async def compare(
-    projection: Projection, owner_dsn: str, specs: Mapping[str, Topic] | None = None
+    projection: ReadModel,
+    owner_dsn: str,
+    specs: Mapping[str, Topic] | None = None,
+    newest: int | None = None,
 ) -> Rebuilt:
     """Rebuilds a read model beside the live one and compares. Raises LogIncomplete."""
-    return await Rebuilder(projection, owner_dsn, specs).compare()
+    return await Rebuilder(projection, owner_dsn, specs, newest).compare()

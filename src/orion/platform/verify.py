@@ -15,10 +15,11 @@ from typing import Any
 import asyncpg
 
 from orion.platform.bus.topics import Topic, catalogue
-from orion.platform.project import Projection
+from orion.platform.project import ReadModel
 from orion.platform.rebuild import LogIncomplete, compare
 
 SHOWN = 20  # violations listed per check; all are counted
+NEWEST = 25_000  # ticks of each partition that prices and bars are made anew from
 
 LOG = "(select * from bus.log union all select * from bus.log_hourly)"
 
@@ -68,7 +69,7 @@ class Verifier:
         owner_dsn: str,
         *,
         services: Sequence[str],
-        projections: Sequence[Projection] = (),
+        projections: Sequence[ReadModel] = (),
         specs: Mapping[str, Topic] | None = None,
     ) -> None:
         self._dsn = owner_dsn
@@ -288,11 +289,12 @@ class Verifier:
         check = Check("read models")
         for projection in self._projections:
             try:
-                result = await compare(projection, self._dsn, self._specs)
+                result = await compare(projection, self._dsn, self._specs, NEWEST)
             except LogIncomplete as error:
                 check.notes.append(f"{projection.name}: {error}")
                 continue
             check.counted += result.records
+            check.notes += [f"{projection.name}: {note}" for note in result.notes]
             if not result.is_equal:
                 check.violations.append(
                     f"{projection.name}: live {result.live}, rebuilt {result.rebuilt}"
@@ -304,7 +306,7 @@ async def verify(
     owner_dsn: str,
     *,
     services: Sequence[str],
-    projections: Sequence[Projection] = (),
+    projections: Sequence[ReadModel] = (),
     specs: Mapping[str, Topic] | None = None,
 ) -> Report:
     """Runs all generic checks on a quiet system."""

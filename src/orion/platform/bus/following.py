@@ -77,12 +77,16 @@ class Following:
         return any(known(topic, part) > at for (topic, part), at in positions.items())
 
     async def tail(
-        self, topics: Sequence[str], *, since: int | None = None
+        self,
+        topics: Sequence[str],
+        *,
+        since: int | None = None,
+        start: Mapping[tuple[str, int], int] | None = None,
     ) -> AsyncIterator[Sequence[Record]]:
         """See the port."""
         event = self.ring.listen(topics)
         try:
-            cursors = await self._start(topics, since)
+            cursors = await self._start(topics, since, start)
             caught_up = False
             while True:
                 event.clear()
@@ -104,16 +108,24 @@ class Following:
         finally:
             self.ring.forget(event, topics)
 
-    async def _start(self, topics: Sequence[str], since: int | None) -> dict[tuple[str, int], int]:
+    async def _start(
+        self,
+        topics: Sequence[str],
+        since: int | None,
+        start: Mapping[tuple[str, int], int] | None,
+    ) -> dict[tuple[str, int], int]:
         while True:
             try:
                 cursors = {}
                 for topic in topics:
                     for part, end in (await self.ends(topic)).items():
                         self.ring.hint(topic, part, end)
-                        cursors[topic, part] = (
-                            end if since is None else await self.offset_at(topic, part, since)
-                        )
+                        if start is not None:
+                            cursors[topic, part] = start.get((topic, part), 0)
+                        elif since is not None:
+                            cursors[topic, part] = await self.offset_at(topic, part, since)
+                        else:
+                            cursors[topic, part] = end
                 return cursors
             except Unavailable:
                 await asyncio.sleep(AGAIN_S)

@@ -50,11 +50,16 @@ class Bus(Protocol):
         ...
 
     def tail(
-        self, topics: Sequence[str], *, since: int | None = None
+        self,
+        topics: Sequence[str],
+        *,
+        since: int | None = None,
+        start: Mapping[tuple[str, int], int] | None = None,
     ) -> AsyncIterator[Sequence[Record]]:
-        """A view in memory: batches from `since` (an instant; None = only new ones) and then live,
-        for ever, in order per partition, without a gap or a duplicate. Keeps no checkpoint. Yields
-        an empty batch once, when it has caught up.
+        """A view in memory: batches from `since` (an instant; None = only new ones) or from the
+        positions `start` (where it names none, from the beginning) and then live, for ever, in
+        order per partition, without a gap or a duplicate. Keeps no checkpoint. Yields an empty
+        batch once, when it has caught up.
         """
         ...
 

@@ -89,7 +89,7 @@ class Book:
     signs: dict[str, int] = field(default_factory=dict)  # last sign of life, as ingest tells
     days: dict[str, Day] = field(default_factory=dict)
     bars: dict[str, Bar] = field(default_factory=dict)
-    finished: list[Bar] = field(default_factory=list)  # bars for the table
+    finished: list[Bar] = field(default_factory=list)  # for the table, besides those being made
     touched: set[str] = field(default_factory=set)  # since the cache was written
     unsaved: set[str] = field(default_factory=set)  # since the table was written, `touched` besides
 
@@ -104,7 +104,7 @@ class Book:
         if tick.timestamp >= self._at.get(name, 0):
             self._at[name] = tick.timestamp
             self._newest[name] = tick
-            self.touched.add(name)
+        self.touched.add(name)
 
     def message(self, name: str) -> Message | None:
         """The newest tick of an instrument for its readers, or None when there was none."""
@@ -116,12 +116,15 @@ class Book:
     def told(self, tick: Tick) -> Message:
         """A tick for its readers, with the day's range so far."""
         message = tick_to_proto(tick)
-        day = self.days.get(tick.instrument_id)
-        if day is not None:
+        self._range(message)
+        return message
+
+    def _range(self, message: Message) -> None:
+        day = self.days.get(message.instrument_id)
+        if day is not None and day.number == message.timestamp_us // DAY_US:
             message.open, message.day_low, message.day_high = map(
                 plain, (day.open, day.low, day.high)
             )
-        return message
 
     @property
     def names(self) -> list[str]:
@@ -166,15 +169,21 @@ class Book:
             self.touched.add(event.instrument_id)
         return change
 
-    def close_bars(self, now: int) -> None:
-        """Ends the bars whose time is over, for quiet instruments too."""
-        for name, bar in list(self.bars.items()):
-            if now >= bar.at + self.bar_us:
-                self.finished.append(bar)
-                del self.bars[name]
+    def unsaved_bars(self, names: Iterable[str]) -> list[Bar]:
+        """Bars that were ended, and those of these instruments as far as they are made; each
+        once.
+        """
+        found = {(bar.instrument_id, bar.at): bar for bar in self.finished}
+        for bar in filter(None, map(self.bars.get, names)):
+            found[bar.instrument_id, bar.at] = bar
+        return list(found.values())
 
-    def restore(self, messages: Iterable[Message], days: Mapping[str, Day]) -> None:
+    def restore(
+        self, messages: Iterable[Message], days: Mapping[str, Day], bars: Iterable[Bar]
+    ) -> None:
         """What the tables held at the start; what came live meanwhile stays."""
+        for bar in bars:
+            self.bars.setdefault(bar.instrument_id, bar)
         for message in messages:
             name = message.instrument_id
             if name not in self._at:
@@ -194,6 +203,7 @@ class Book:
     def _shown(self, message: Message) -> Message:
         shown = Message()
         shown.CopyFrom(message)
+        self._range(shown)  # a late tick may have moved it
         name = message.instrument_id
         if "STALE" in shown.flags:
             shown.flags.remove("STALE")

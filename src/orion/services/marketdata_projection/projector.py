@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 
 from orion.core.ticks import MarketDataRecovered, MarketDataStaleDetected, Tick
 from orion.platform import telemetry
@@ -12,9 +13,11 @@ from orion.platform.cache.port import Cache
 from orion.platform.errors import Coded, Unavailable
 from orion.platform.module import Ports
 from orion.platform.rpc import rpc_errors
+from orion.platform.store.port import Advance, CheckpointMoved, OutcomeUnknown
 from orion.services.marketdata_projection import queries
 from orion.services.marketdata_projection.book import Book, Message
 from orion.services.marketdata_projection.config import Config
+from orion.services.marketdata_projection.queries import SERVICE, SHARED
 from orion.services.marketdata_projection.subscribers import Subscribers
 from orion.wire.envelope import InvalidEvent, decode
 from orion.wire.stubs import (
@@ -25,6 +28,7 @@ from orion.wire.stubs import (
 )
 
 TOPICS = ("marketdata.ticks", "marketdata.status")
+NAME = "rm_market_snapshot"  # of the read model, and of its positions
 SPACE = "market.snapshot"
 HEAL_S = 10.0
 CATALOGUE_S = 30.0
@@ -46,31 +50,39 @@ class Projector:
         self.classes: dict[str, str] = {}  # instrument → asset class
         self.feed: marketdata_pb2.FeedStatus | None = None
         self.is_caught_up = False
+        self._taken: dict[tuple[str, int], int] = {}  # how far the book has come
+        self._saved: dict[tuple[str, int], int] = {}  # how far the tables have
 
     # -- the bus
 
     async def follow(self) -> None:
         """Restores, then follows the bus for ever."""
-        since = await self._restore()
-        async for records in self._ports.bus.tail(TOPICS, since=since):
+        await self._restore()
+        async for records in self._ports.bus.tail(TOPICS, start=self._saved):
             if not records:
                 self.is_caught_up = True
                 continue
             self.take(records)
 
-    async def _restore(self) -> int:
+    async def _restore(self) -> None:
+        """The tables, and the positions that they were written with: from there on the log tells
+        the rest, so that every tick counts once.
+        """
         pause = 0.1
         while True:
             try:
+                # Positions first and last: another copy may still write.
+                self._saved = await self._ports.store.positions(NAME)
                 stored = await queries.snapshot(self._ports.database)
-                break
+                bars = await queries.last_bars(self._ports.database, self.book.bar_us)
+                if self._saved == await self._ports.store.positions(NAME):
+                    break
             except Unavailable as error:
                 telemetry.log.warning("stored prices cannot be read yet", error=str(error))
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, MAX_PAUSE_S)
-        self.book.restore(stored, queries.days_of(stored))
-        newest = max((m.received_at_us for m in stored), default=0)
-        return (newest or self._ports.clock.now()) - self._config.bar_s * 1_000_000
+        self._taken = dict(self._saved)
+        self.book.restore(stored, queries.days_of(stored), bars)
 
     def take(self, records: Sequence[Record]) -> None:
         """Records in the order of the log."""
@@ -90,6 +102,9 @@ class Projector:
                     newest = event.received_at
                 case MarketDataStaleDetected() | MarketDataRecovered():
                     status.append(self.book.status(event))
+        if records:
+            last = records[-1]
+            self._taken[last.topic, last.part] = last.offset + 1
         if newest:
             _LAG.set(max(0, self._ports.clock.now() - newest) / 1e6)
         self.subscribers.offer(ticks, status)
@@ -174,19 +189,43 @@ class Projector:
                 await self._prune()
 
     async def save(self) -> None:
-        """One write of the tables. What could not be written waits for the next."""
-        book = self.book
-        book.close_bars(self._ports.clock.now())
-        names, book.unsaved = book.unsaved | book.touched, set()
-        bars, book.finished = book.finished, []
-        if not names and not bars:
+        """One write of the tables, with the positions up to which they are true. What could not be
+        written waits for the next.
+        """
+        book, taken = self.book, dict(self._taken)
+        advances = [
+            Advance(NAME, t, p, self._saved.get((t, p), 0), end)
+            for (t, p), end in taken.items()
+            if end != self._saved.get((t, p), 0)
+        ]
+        if not advances:
             return
+        names, book.unsaved = book.unsaved | book.touched, set()
+        bars, book.finished = book.unsaved_bars(names), []
+        prices = [queries.snapshot_row(message) for message in book.snapshot(sorted(names))]
+        rows = [queries.bar_row(bar, book.bar_us) for bar in bars]
         try:
-            await queries.save(self._ports.database, book.snapshot(sorted(names)), bars)
-        except Unavailable as error:
-            telemetry.log.warning("snapshots wait for the database", error=str(error))
+            async with self._ports.store.effect(SERVICE, [SHARED], advances) as sql:
+                await queries.save(sql, prices, rows)
+        except (Unavailable, OutcomeUnknown, CheckpointMoved) as error:
             book.unsaved |= names
-            book.finished = [*bars, *book.finished][-MAX_BARS_WAITING:]
+            book.finished = [*bars, *book.finished]
+            if isinstance(error, CheckpointMoved):
+                await self._realign()
+            else:
+                telemetry.log.warning("snapshots wait for the database", error=str(error))
+        else:
+            self._saved = taken
+
+    async def _realign(self) -> None:
+        """Another copy has written, or a write of ours of which no answer came. Where the tables
+        are beyond the book, all that the book has is in them.
+        """
+        with suppress(Unavailable):
+            self._saved = await self._ports.store.positions(NAME)
+            if all(self._saved.get(head, 0) >= end for head, end in self._taken.items()):
+                self.book.unsaved.clear()
+                self.book.finished.clear()
 
     async def _prune(self) -> None:
         try:
@@ -218,6 +257,3 @@ class Projector:
         found.update((m.instrument_id, m) for m in stored)
         ordered = [found[n] for n in names if n in found]
         return ordered, "store" if stored and not held else "cache"
-
-
-MAX_BARS_WAITING = 50_000
