@@ -154,6 +154,7 @@ async def test_instruments_one_may_not_see_do_not_exist(world: World) -> None:
         first, second = await hear(ws), await hear(ws)
         assert {i["instrumentId"] for i in first["items"]} == {"EURUSD"}
         assert second["type"] == "error" and second["items"][0]["code"] == "MD-402"
+        assert second["channel"] == "ticks", "a refusal says what it is about"
         world.up.ticks.push(ticks(tick("UST10Y", "99", "100"), tick("EURUSD", "6", "7")))
         frame = await hear(ws, "update", "ticks")
         assert [i["instrumentId"] for i in frame["items"]] == ["EURUSD"]

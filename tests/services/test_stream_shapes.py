@@ -92,6 +92,9 @@ def test_frames_match_the_published_contract() -> None:
     note = frames.notification(filled(notifications_pb2.Notification(), optional=True))
     check("NotificationFrame", frames.frame("update", "notifications", 2, [note]))
     check("Error", frames.error_frame("WS-501", "x", "subscribe"))
+    refused = frames.error_frame("MD-402", "x", "subscribe", "ticks")
+    check("Error", refused)
+    assert json.loads(refused)["channel"] == "ticks"
     check("Pong", frames.pong_frame(1, AT))
     beat = {"sessions": 1, "ticksInPerSecond": 1.5, "flushHz": 10.0, "degraded": ["ticks"]}
     check("Heartbeat", frames.heartbeat_frame(1, AT, beat))

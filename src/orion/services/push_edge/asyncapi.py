@@ -143,6 +143,7 @@ def _from_server() -> dict[str, Any]:
         "Heartbeat": _object(
             {
                 "type": {"const": "heartbeat"},
+                "channel": {"type": "null"},
                 "seq": {"type": "integer"},
                 "serverTime": _TIME,
                 "items": {"type": "array", "items": health},
@@ -151,6 +152,7 @@ def _from_server() -> dict[str, Any]:
         "Error": _object(
             {
                 "type": {"const": "error"},
+                "channel": {"type": ["string", "null"]},
                 "seq": {"type": "integer"},
                 "items": {"type": "array", "items": refusal},
             }

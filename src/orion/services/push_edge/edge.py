@@ -130,7 +130,8 @@ class Edge:
             self._obey(peer, read(text, self._config.instruments_per_subscription))
         except Refused as refusal:
             _REFUSED.labels(refusal.code).inc()
-            peer.send(frames.error_frame(refusal.code, refusal.detail, refusal.op))
+            told = frames.error_frame(refusal.code, refusal.detail, refusal.op, refusal.channel)
+            peer.send(told)
 
     def closed(self, peer: Peer) -> None:
         """A socket is gone."""
@@ -158,7 +159,8 @@ class Edge:
         else:
             channel = self.channels[ask.channel]
             if not channel.rules.may_subscribe(caller):
-                raise Refused("AUTH-103", f"Your role does not read {ask.channel}", ask.op)
+                detail = f"Your role does not read {ask.channel}"
+                raise Refused("AUTH-103", detail, ask.op, ask.channel)
             channel.leave(peer)
             channel.subscribe(peer)
 
@@ -167,14 +169,15 @@ class Edge:
             self.ticks.unsubscribe(peer, ask.instrument_ids)
             return
         if not may(caller.roles, Permission.MARKET_READ):
-            raise Refused("AUTH-103", "Your role does not read prices", ask.op)
+            raise Refused("AUTH-103", "Your role does not read prices", ask.op, ask.channel)
         seen = [i for i in ask.instrument_ids if self._is_visible(caller, i)]
         if seen:
             self.ticks.subscribe(peer, seen)
         hidden = [i for i in ask.instrument_ids if i not in seen]
         if hidden:
             names = ", ".join(hidden)[:200]
-            raise Refused("MD-402", f"Not there, or not yours to see: {names}", ask.op)
+            detail = f"Not there, or not yours to see: {names}"
+            raise Refused("MD-402", detail, ask.op, ask.channel)
 
     def _is_visible(self, caller: Caller, name: str) -> bool:
         asset_class, g = self._classes.get(name), caller.grants

@@ -39,9 +39,9 @@ def time_of(at_us: int) -> str:
 
 
 def head(kind: str, channel: str | None, seq: int) -> bytes:
-    """A message to the client up to its items."""
-    told = f'{{"type":"{kind}",' + (f'"channel":"{channel}",' if channel else "")
-    return f'{told}"seq":{seq},"items":['.encode()
+    """A message to the client up to its items. What belongs to no channel says null."""
+    name = f'"{channel}"' if channel else "null"
+    return f'{{"type":"{kind}","channel":{name},"seq":{seq},"items":['.encode()
 
 
 def frame(kind: str, channel: str | None, seq: int, items: Iterable[bytes]) -> bytes:
@@ -49,10 +49,10 @@ def frame(kind: str, channel: str | None, seq: int, items: Iterable[bytes]) -> b
     return head(kind, channel, seq) + b",".join(items) + b"]}"
 
 
-def error_frame(code: str, detail: str, op: str | None = None) -> bytes:
+def error_frame(code: str, detail: str, op: str | None = None, channel: str | None = None) -> bytes:
     """A refusal of one message. Errors have no number of their own: `seq` is 0."""
     item = {"code": code, "detail": detail} | ({"op": op} if op else {})
-    return frame("error", None, 0, [_encode(item)])
+    return frame("error", channel, 0, [_encode(item)])
 
 
 def pong_frame(number: int | float | str | None, now_us: int) -> bytes:
@@ -62,8 +62,8 @@ def pong_frame(number: int | float | str | None, now_us: int) -> bytes:
 
 def heartbeat_frame(seq: int, now_us: int, item: dict[str, Any]) -> bytes:
     """How the edge does, the same for all sockets."""
-    head = f'{{"type":"heartbeat","seq":{seq},"serverTime":"{time_of(now_us)}","items":['
-    return head.encode() + _encode(item) + b"]}"
+    head = f'{{"type":"heartbeat","channel":null,"seq":{seq},"serverTime":"{time_of(now_us)}",'
+    return head.encode() + b'"items":[' + _encode(item) + b"]}"
 
 
 def tick(m: marketdata_pb2.MarketTick, heartbeat_us: int, is_stale: bool) -> bytes:

@@ -18,8 +18,8 @@ class Refused(Exception):
     socket stays.
     """
 
-    def __init__(self, code: str, detail: str, op: str | None = None):
-        self.code, self.detail, self.op = code, detail, op
+    def __init__(self, code: str, detail: str, op: str | None = None, channel: str | None = None):
+        self.code, self.detail, self.op, self.channel = code, detail, op, channel
         super().__init__(f"{code} {detail}")
 
 
@@ -53,10 +53,10 @@ def read(text: bytes, most_ids: int) -> Ask:
         raise Refused("WS-505", f"channel must be one of {', '.join(CHANNELS)}", op)
     ids = message.pop("instrumentIds", None)
     if message:
-        raise Refused("WS-501", "the message has fields that are not known", op)
+        raise Refused("WS-501", "the message has fields that are not known", op, channel)
     if channel != "ticks":
         if ids is not None:
-            raise Refused("WS-501", f"instrumentIds do not belong to {channel}", op)
+            raise Refused("WS-501", f"instrumentIds do not belong to {channel}", op, channel)
         return Ask(op, channel)
     return Ask(op, channel, _ids(ids, most_ids, op))
 
@@ -72,9 +72,9 @@ def _ping(message: dict[str, object]) -> Ask:
 
 def _ids(ids: object, most: int, op: str) -> tuple[str, ...]:
     if not isinstance(ids, list) or not ids:
-        raise Refused("WS-501", "instrumentIds must be a list that is not empty", op)
+        raise Refused("WS-501", "instrumentIds must be a list that is not empty", op, "ticks")
     if len(ids) > most:
-        raise Refused("MD-401", f"at most {most} instruments in one message", op)
+        raise Refused("MD-401", f"at most {most} instruments in one message", op, "ticks")
     if not all(isinstance(i, str) and 0 < len(i) <= MAX_ID_CHARS for i in ids):
-        raise Refused("WS-501", "instrumentIds must be texts", op)
+        raise Refused("WS-501", "instrumentIds must be texts", op, "ticks")
     return tuple(dict.fromkeys(ids))
