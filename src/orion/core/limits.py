@@ -10,9 +10,11 @@ from decimal import Decimal
 
 from orion.core.entitlement import Grants, may_see
 from orion.core.instrument import Instrument, Venue
+from orion.core.records import quick
 from orion.core.values import Price, Quantity, plain, round_money
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Check:
     """One check. `code` (of contracts/errors.toml) is there when it failed."""

@@ -13,6 +13,7 @@ from enum import Enum
 
 from orion.core.decider import Decision, Recorded
 from orion.core.ids import CorrelationId, LpId, QuoteId, RfqId, TradeId
+from orion.core.records import quick
 from orion.core.rfq.events import LastLookPassed, QuoteAccepted
 from orion.core.rfq.words import Quote, Terms
 from orion.core.values import Instant, Price, Quantity, Side, round_money
@@ -27,6 +28,7 @@ class TradeStatus(str, Enum):
 TERMINAL = frozenset({TradeStatus.EXECUTED})
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class ExecuteTrade:
     """Make the trade of an accepted quote."""
@@ -37,6 +39,7 @@ class ExecuteTrade:
     quote: Quote
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Trade:
     """What was agreed. `notional` is in `currency`, the quote currency."""

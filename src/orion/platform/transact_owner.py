@@ -37,7 +37,9 @@ class Limits:
     """The named bounds of an owner."""
 
     batch: int = 200  # commands in one write
-    pace_ms: float = 2.0  # between the beginnings of two writes
+    pace_ms: float = 2.0  # between the beginnings of two writes, when little is to be written
+    pace_per_command_ms: float = 0.25  # more for each command of the last write: busy, few and full
+    longest_pace_ms: float = 6.0
     waiting_per_tenant: int = 5_000  # beyond it: SYS-904
     timeout_s: float = 5.0  # nobody waits longer for a command: SYS-902
     ended: int = 10_000  # ended aggregates kept in memory
@@ -306,7 +308,7 @@ class Owner(Generic[S]):
         else:
             answer.set_result(outcome)
             self._done.inc()
-            self._latency.observe(asyncio.get_running_loop().time() - item.began)
+            self._latency.observe(answer.get_loop().time() - item.began)
 
     def _presentable(self, item: Item, error: Exception) -> Exception:
         if isinstance(error, (Coded, NotOwner)):

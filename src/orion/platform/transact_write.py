@@ -42,6 +42,7 @@ class Writing:
     def __init__(self, owner: Owner[Any]) -> None:
         self._owner = owner
         self._began = 0.0
+        self._last = 0  # commands in the last write
         self._sizes = _BATCH.labels(owner.aggregate.service)
 
     async def run(self) -> None:
@@ -56,6 +57,7 @@ class Writing:
             if not items:
                 continue
             owner.flying = items
+            self._last = len(items)
             self._sizes.observe(len(items))
             try:
                 await self._write(items)
@@ -72,8 +74,10 @@ class Writing:
     async def _pace(self) -> None:
         loop = asyncio.get_running_loop()
         owner = self._owner
-        left = self._began + owner.limits.pace_ms / 1000 - loop.time()
-        if left > 0.0003 and owner.lanes.size < owner.limits.batch:
+        limits = owner.limits
+        pace = min(limits.pace_ms + limits.pace_per_command_ms * self._last, limits.longest_pace_ms)
+        left = self._began + pace / 1000 - loop.time()
+        if left > 0.0003 and owner.lanes.size < limits.batch:
             await asyncio.sleep(left)
         self._began = loop.time()
 

@@ -12,6 +12,7 @@ from typing import TypeAlias
 from orion.core.entitlement import Grants
 from orion.core.ids import CorrelationId, LpId, QuoteId, RfqId, TradeId
 from orion.core.instrument import Dealer, Instrument, Venue
+from orion.core.records import quick
 from orion.core.values import Instant, Price, Quantity, Side
 
 
@@ -25,6 +26,7 @@ class Candidate:
     blocked: str | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreateRFQ:
     """Ask dealers for a price. The service fills in the facts; the decision looks nowhere else."""
@@ -57,6 +59,7 @@ class CreateRFQ:
     settlement_date: date | None = None     # None: the instrument's standard date
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceiveQuote:
     """A dealer quotes.
@@ -95,6 +98,7 @@ class WithdrawQuote:
     reason: str = ""
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AcceptQuote:
     """The requester deals on a quote. `version` is the RFQ's public version that the requester saw.
@@ -148,6 +152,7 @@ class ExpireRFQ:
     at: Instant
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MarkTraded:
     """Execution made the trade."""

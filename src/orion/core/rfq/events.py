@@ -13,10 +13,12 @@ from typing import TypeAlias
 
 from orion.core.ids import LpId, QuoteId, RfqId, TradeId
 from orion.core.limits import Check
+from orion.core.records import quick
 from orion.core.rfq.words import Quote, Routed, Terms
 from orion.core.values import Instant, Price, Quantity
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class RFQCreated:
     """The RFQ exists, with every check that was made before anything is sent."""
@@ -39,6 +41,7 @@ class RFQDenied:
     terms: Terms
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class RFQSent:
     """It goes to these dealers. Carries all that a dealer needs."""
@@ -49,6 +52,7 @@ class RFQSent:
     dealers: tuple[Routed, ...]     # only those asked
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class RFQQuoting:
     """The first quote is there."""
@@ -59,6 +63,7 @@ class RFQQuoting:
     lp_id: LpId
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class QuoteAccepted:
     """The requester dealt. `final`: the trade stands.
@@ -143,6 +148,7 @@ class RFQCancelled:
     reason: str | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class RFQTraded:
     """The trade is made. Final."""
@@ -157,6 +163,7 @@ class RFQTraded:
     size: Quantity
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class QuoteReceived:
     """A dealer quoted. `first`: the dealer's first answer to this RFQ."""

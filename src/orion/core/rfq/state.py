@@ -11,11 +11,13 @@ from typing import Any
 from orion.core.decider import Recorded
 from orion.core.ids import LpId, QuoteId, TradeId
 from orion.core.limits import Check
+from orion.core.records import changed, quick
 from orion.core.rfq import events as e
 from orion.core.rfq.words import DealerStatus, Quote, QuoteStatus, Routed, Status, Terms
 from orion.core.values import Instant, Micros
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class DealerLine:
     """A dealer on this RFQ."""
@@ -26,6 +28,7 @@ class DealerLine:
     response_us: Micros | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class QuoteLine:
     """A quote on this RFQ. `taken_back`: WITHDRAWN or LAST_LOOK_REJECTED, or None. `sequence`:
@@ -62,6 +65,7 @@ class Discard:
     reason: str
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Rfq:
     """An RFQ as its events made it."""
@@ -118,14 +122,14 @@ def evolve(state: Rfq | None, event: e.Event) -> Rfq:
     """
     if isinstance(event, e.QuoteReceived | e.QuoteDeclined | e.QuoteWithdrawn | e.QuoteDiscarded):
         assert state is not None, f"{type(event).__name__} before RFQCreated"
-        return replace(state, revision=state.revision + 1, **_quote_changes(state, event))
+        return changed(state, revision=state.revision + 1, **_quote_changes(state, event))
     move = (state.status if state else None, type(event))
     assert move in MOVES, f"no such move: {move[0]} on {move[1].__name__}"
     status = MOVES[move]
     if isinstance(event, e.RFQCreated):
         return _created(event, status)
     assert state is not None
-    return replace(
+    return changed(
         state, status=status, version=state.version + 1, revision=state.revision + 1,
         **_lifecycle_changes(state, event),
     )

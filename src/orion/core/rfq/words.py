@@ -8,6 +8,7 @@ from decimal import Decimal
 from enum import Enum
 
 from orion.core.ids import CorrelationId, LpId, QuoteId, RfqId
+from orion.core.records import quick
 from orion.core.values import Instant, Micros, Price, Quantity, Side
 
 
@@ -64,6 +65,7 @@ MAX_REASON = 200
 """Characters of free text kept from a person or a dealer."""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Terms:
     """What was asked: fixed for good when the RFQ is created."""
@@ -100,6 +102,7 @@ class Terms:
         return self.lot_size if self.min_size is None else self.min_size
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Routed:
     """A dealer as it was considered. `excluded`: why it was not asked; None: it was asked."""
@@ -112,6 +115,7 @@ class Routed:
     last_look_max_drift: Decimal = Decimal(0)   # pips
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Quote:
     """A dealer's answer, as received."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from orion.core import trade as t
 from orion.core.ids import event_id
+from orion.core.records import changed
 from orion.core.rfq.events import LastLookPassed, QuoteAccepted
 from orion.platform.bus.port import Record
 from orion.platform.errors import InvalidMessage
@@ -30,7 +30,7 @@ class TradeAggregate:
         self, state: t.Trade | None, command: t.ExecuteTrade, context: Context
     ) -> Decided[t.Trade]:
         """Makes the trade, or finds it made."""
-        command = replace(command, at=context.at)
+        command = changed(command, at=context.at)
         decision = t.decide(state, command)
         facts = []
         for event in decision.events:

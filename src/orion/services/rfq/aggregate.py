@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from orion.core.decider import Recorded, Reject
 from orion.core.ids import event_id
+from orion.core.records import changed
 from orion.core.rfq import commands as c
 from orion.core.rfq import events as e
 from orion.core.rfq.decide import decide
@@ -171,7 +172,9 @@ class RfqAggregate:
         if isinstance(command, c.CreateRFQ):
             rate = self._rates.count(command.tenant_id, command.subject, command.rfq_id, context.at)
             number = display_number(context.ordinal, context.part, self._partitions)
-            return replace(command, at=context.at, rate_count=rate, number=number)
+            return changed(command, at=context.at, rate_count=rate, number=number)
+        if isinstance(command, c.ReceiveQuote):  # by far the most
+            return changed(command, at=context.at)
         return replace(command, at=context.at)
 
     def _count(self, recorded: Sequence[Recorded[e.Event]]) -> None:
