@@ -17,7 +17,7 @@ from orion.services.marketdata_ingest.intake import Intake
 
 MAX_GROUP = 1_000
 # so long after a group the next may begin: one commit costs the same for one tick and for a hundred
-GROUP_GAP_S = 0.004
+GROUP_GAP_S = 0.008
 MAX_PAUSE_S = 1.0
 _PUBLISHED = telemetry.counter("md_ticks_published", "Ticks that lie on the bus")
 _WAITING = telemetry.gauge("md_ticks_waiting", "Ticks that wait for the log")
