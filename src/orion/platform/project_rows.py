@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -18,6 +19,8 @@ from orion.platform.project import Delete, RowOperation, Upsert
 
 MODES = ("values", "add", "once", "least", "greatest")
 _Form = tuple[tuple[str, ...], ...]  # the columns of an operation, by mode
+_FORMS: dict[_Form, _Form] = {}
+MAX_FORMS = 5_000
 _Shape = tuple[str, bool, tuple[str, ...], tuple[tuple[str, str], ...]]
 
 
@@ -42,15 +45,21 @@ class _Pending:
                 return False
             self.forms = forms
         row = self.row
-        row.update(operation.values)
-        for column, value in operation.add.items():
-            row[column] = row[column] + value if column in row else value
-        for column, value in operation.once.items():
-            row.setdefault(column, value)
-        for column, value in operation.least.items():
-            row[column] = _chosen(min, row.get(column), value)
-        for column, value in operation.greatest.items():
-            row[column] = _chosen(max, row.get(column), value)
+        values, add, once, least, greatest = form
+        if values:
+            row.update(operation.values)
+        if add:
+            for column, value in operation.add.items():
+                row[column] = row[column] + value if column in row else value
+        if once:
+            for column, value in operation.once.items():
+                row.setdefault(column, value)
+        if least:
+            for column, value in operation.least.items():
+                row[column] = _chosen(min, row.get(column), value)
+        if greatest:
+            for column, value in operation.greatest.items():
+                row[column] = _chosen(max, row.get(column), value)
         return True
 
     def padded(self, counters: Iterable[str]) -> None:
@@ -70,10 +79,20 @@ class _Pending:
 
 
 def _form(operation: Upsert) -> _Form:
-    return (
+    form = (
         tuple(operation.values), tuple(operation.add), tuple(operation.once),
         tuple(operation.least), tuple(operation.greatest),
     )  # fmt: skip
+    # One object per form: comparing them is then comparing addresses.
+    if len(_FORMS) > MAX_FORMS:
+        _FORMS.clear()
+    return _FORMS.setdefault(form, form)
+
+
+@lru_cache(200)
+def _values(columns: tuple[str, ...]) -> Callable[[Mapping[str, Any]], Any]:
+    """Gives a key's values in the order of its columns' names."""
+    return itemgetter(*sorted(columns))
 
 
 @lru_cache(5_000)
@@ -119,11 +138,13 @@ def statements(
     waves: list[dict[tuple[Any, ...], _Pending]] = []
     last: dict[tuple[Any, ...], int] = {}
     for operation in operations:
-        name = (operation.table, *sorted(operation.key.items()))
+        key = operation.key
+        name = (operation.table, _values(tuple(key))(key))
         wave = last.get(name, -1)
         if isinstance(operation, Upsert):
             form = _form(operation)
-            if wave >= 0 and _are_numbers(operation) and waves[wave][name].takes(operation, form):
+            can_fold = wave >= 0 and (not (form[3] or form[4]) or _are_numbers(operation))
+            if can_fold and waves[wave][name].takes(operation, form):
                 continue
             pending = _Pending(operation.key, False)
             pending.takes(operation, form)
