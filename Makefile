@@ -4,6 +4,12 @@
 SHELL := /bin/bash
 PY := .venv/bin/python -P
 FLAGS ?=
+CI_PARTS ?=
+# `$(call part,NAME)COMMAND` runs a part of the tests; continuous integration is told how long it took.
+part = begun=$$SECONDS; tell() { code=$$?; [ -z "$(CI_PARTS)" ] || printf '%-7s %5s min    %s\n' \
+	"$$([ $$code -eq 0 ] && echo ok || echo FAILED)" \
+	"$$(awk -v s=$$((SECONDS - begun)) 'BEGIN { printf "%.1f", s / 60 }')" "$(1)" >> "$(CI_PARTS)"; }; \
+	trap tell EXIT;
 
 help: ## List the targets
 	@echo "Orion"
@@ -22,20 +28,18 @@ dev: ## Set up what tests need too
 test: dev lint test-python test-web test-e2e ## Everything: lint, Python, web, end to end in Chromium
 
 lint: dev ## Style, types, import law
-	$(PY) -m ruff check .
-	$(PY) -m pyright
+	@$(call part,lint) $(PY) -m ruff check . && $(PY) -m pyright && \
 	$(PY) -c 'import sys; from importlinter.cli import lint_imports_command as main; sys.exit(main())'
 
 test-python: dev ## Python tests without the browser and the slow ones
-	$(PY) -m pytest -m "not browser and not slow" $(FLAGS)
+	@$(call part,python) $(PY) -m pytest -m "not browser and not slow" $(FLAGS)
 
 test-web: dev ## The web's lint, types and tests
-	@if [ -f web/package.json ]; then cd web && PATH="$$PATH:$(CURDIR)/.venv/bin" && npm run lint && npm run typecheck && npm test; \
-	else echo "no web yet"; fi
+	@$(call part,web) cd web && PATH="$$PATH:$(CURDIR)/.venv/bin" && \
+	npm run lint && npm run typecheck && npm test
 
 test-e2e: dev ## The journeys in Chromium on the real stack
-	@$(PY) -m pytest -m "browser and not slow" tests $(FLAGS); code=$$?; \
-	if [ $$code -eq 5 ]; then echo "no browser tests yet"; else exit $$code; fi
+	@$(call part,end to end) $(PY) -m pytest -m "browser and not slow" tests $(FLAGS)
 
 web: setup ## Build the web (part of setup)
 

@@ -1,0 +1,32 @@
+"""Every package that we ask for is named with its reason, and none that we no longer ask for."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from orion.platform.config import CHECKOUT
+
+PAGE = CHECKOUT / "docs" / "dependencies.md"
+
+
+def asked_for() -> set[str]:
+    """The packages of requirements/*.in and of web/package.json."""
+    names: set[str] = set()
+    for file in (CHECKOUT / "requirements").glob("*.in"):
+        for line in file.read_text().splitlines():
+            if line.strip() and not line.startswith(("-", "#")):
+                names.add(re.split(r"[\[=<>~!; ]", line.strip())[0])
+    package = json.loads((CHECKOUT / "web" / "package.json").read_text())
+    return names | set(package["dependencies"]) | set(package["devDependencies"])
+
+
+def named() -> set[str]:
+    """The packages of the page's tables."""
+    cells = re.findall(r"^\| ([^|]+) \|", PAGE.read_text(), re.MULTILINE)
+    packages = {name.strip() for cell in cells for name in cell.split(",")}
+    return packages - {"package"}
+
+
+def test_every_package_has_a_reason() -> None:
+    assert asked_for() == named()
