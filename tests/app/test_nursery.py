@@ -13,7 +13,7 @@ import json, os, sys, threading
 from orion.app import nursery
 from orion.platform import telemetry
 nursery.preload()
-missing = [n for n in ("grpc", "litestar", "uvicorn", "asyncpg") if n not in sys.modules]
+missing = [n for n in ("grpc", "httpcore", "litestar", "uvicorn", "asyncpg") if n not in sys.modules]
 tasks, handles = len(os.listdir("/proc/self/task")), len(os.listdir("/proc/self/fd"))
 whole = telemetry.exposition().decode()
 telemetry.keep(["push_edge"])

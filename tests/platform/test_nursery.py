@@ -26,10 +26,13 @@ TOY = """
 import json, os, signal, socket, sys
 from orion.platform import cradle
 
+os.environ["SET_BY_AN_IMPORT"] = "kept"
+
 def become(words):
     if words[0] == "tell":
         parent, session = os.getppid(), os.getsid(0) == os.getpid()
-        print(json.dumps([words, parent, session, os.environ.get("MINE"), sys.argv]), flush=True)
+        told = [os.environ.get(name) for name in ("MINE", "SET_BY_AN_IMPORT")]
+        print(json.dumps([words, parent, session, told, sys.argv]), flush=True)
         return int(words[1])
     if words[0] == "deaf":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -76,8 +79,9 @@ async def test_a_copy_is_a_child_of_ours_with_its_own_name_output_and_code(tmp_p
     async with nursed(tmp_path) as nursery:
         born = await bear(nursery, "tell", "7")
         assert born is not None
-        words, parent, leads, mine, argv = json.loads(await born.stdout.readline())
-        assert (words, parent, leads, mine) == (["tell", "7"], os.getpid(), True, "yes")
+        words, parent, leads, told, argv = json.loads(await born.stdout.readline())
+        assert (words, parent, leads) == (["tell", "7"], os.getpid(), True)
+        assert told == ["yes", "kept"]
         assert argv == ["copy", "tell", "7"]
         assert await born.wait() == 7
         assert await born.stdout.read() == b""

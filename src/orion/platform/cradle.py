@@ -96,8 +96,7 @@ def _settle(order: dict[str, Any], handles: Sequence[int]) -> None:
         os._exit(0)
     os.close(go)
     die_with_parent(order["parent"], signal.SIGKILL)
-    os.environ.clear()
-    os.environ.update(order["environment"])
+    os.environ.update(order["environment"])  # over what imports have set, which stays
     os.environ[order["ready"]] = str(ready)
     rename(order["command"])
     sys.argv = [*order["command"][:1], *order["words"]]
