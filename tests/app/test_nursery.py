@@ -13,7 +13,8 @@ import json, os, sys, threading
 from orion.app import nursery
 from orion.platform import telemetry
 nursery.preload()
-missing = [n for n in ("grpc", "httpcore", "litestar", "uvicorn", "asyncpg") if n not in sys.modules]
+wanted = ("asyncpg", "grpc", "httpcore", "litestar", "uvicorn")
+missing = [n for n in wanted if n not in sys.modules]
 tasks, handles = len(os.listdir("/proc/self/task")), len(os.listdir("/proc/self/fd"))
 whole = telemetry.exposition().decode()
 telemetry.keep(["push_edge"])
