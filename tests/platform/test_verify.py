@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import asyncpg
 import pytest
 
+from orion.platform import deadletters
 from orion.platform.clock import SystemClock
 from orion.platform.retention import Retention
 from orion.platform.transact import Key, Owner
@@ -40,7 +43,7 @@ async def test_a_system_that_worked_is_green_and_says_what_it_counted(pg: Place)
     assert report.violations == [] and report.ok
     assert {c.name: c.counted for c in report.checks} == {
         "offsets": 151, "sequences": 33, "event ids": 151, "toy state": 20, "toy inbox": 60,
-        "consumers": 91, "dead letters": 0, "read models": 91,
+        "consumers": 91, "dead letters": 0, "replays": 0, "read models": 91,
     }  # fmt: skip
 
 
@@ -84,6 +87,36 @@ async def test_a_planted_bug_is_found(pg: Place, bug: str) -> None:
     report = await check(pg)
     assert not report.ok
     assert where in {c.name for c in report.checks if c.violations}, report.violations
+
+
+LETTER_BUGS = {
+    "an effect without its mark": "delete from bus.processed_events",
+    "a mark without its effect": "update bus.dead_letters set status = 'waiting', outcome = ''",
+    "a change that nobody tells": "update bus.dead_letters set said = said + 1",
+    "an event of nothing": (
+        "update bus.dead_letters set said = said - 1 where said = 2"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("bug", LETTER_BUGS)
+async def test_a_wrong_story_of_a_letter_is_found(pg: Place, bug: str) -> None:
+    projection = Totals()
+    projection.broken = entity(3)
+    owner = Owner(ToyAggregate(), pg.store, pg.bus, SystemClock(), partitions=8, address="w")
+    async with running(owner, run(pg, projection)):
+        await owner.submit("alpha", entity(3), Add(entity(3)))
+        await caught_up(pg, 1)
+        projection.broken = ""
+        await deadletters.replay_letters(pg.store, consumer="rm_totals")
+        async with asyncio.timeout(20):
+            while await deadletters.list_letters(pg.store, consumer="rm_totals"):
+                await asyncio.sleep(0.01)
+    assert (await check(pg)).violations == []
+    sql = await asyncpg.connect(pg.dsn)
+    assert not (await sql.execute(LETTER_BUGS[bug])).endswith(" 0")
+    await sql.close()
+    assert "replays" in {c.name for c in (await check(pg)).checks if c.violations}
 
 
 async def test_partitions_go_when_their_time_is_over_and_nobody_needs_them(pg: Place) -> None:

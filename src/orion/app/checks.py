@@ -1,14 +1,15 @@
 """What must hold of RFQs and trades, whatever happened: checks of `orion verify` beside the generic
 ones of the platform.
 
-Each reads the log alone, so it says what was durable, in the order in which it was decided. The
-system must be quiet.
+They read the log, so they say what was durable, in the order in which it was decided; the last one
+compares the replies that callers got. In one snapshot the platform may be at work.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from orion.app.replies import replies_check
 from orion.platform.verify import Check
 
 _EVENTS = """
@@ -42,6 +43,7 @@ async def trading_checks(sql: Any) -> list[Check]:
         await _every_trade_is_told(sql),
         await _no_accept_too_late(sql),
         await _nothing_after_the_end(sql),
+        await replies_check(sql),
     ]
 
 

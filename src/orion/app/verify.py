@@ -35,7 +35,8 @@ async def verify(settings: Settings, door: Access) -> tuple[list[str], list[str]
     report = await Verifier(dsn, services=OWNERS, projections=projections()).run()
     sql = await asyncpg.connect(dsn)
     try:
-        report.checks += await trading_checks(sql)
+        async with sql.transaction(isolation="repeatable_read", readonly=True):
+            report.checks += await trading_checks(sql)
     finally:
         await sql.close()
     summary = [f"{check.name}: {check.counted} looked at" for check in report.checks]

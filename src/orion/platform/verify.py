@@ -17,6 +17,7 @@ import asyncpg
 from orion.platform.bus.topics import Topic, catalogue
 from orion.platform.project import ReadModel
 from orion.platform.rebuild import LogIncomplete, compare
+from orion.platform.store.port import LETTER_TOPIC
 
 SHOWN = 20  # violations listed per check; all are counted
 NEWEST = 25_000  # ticks of each partition that prices and bars are made anew from
@@ -84,7 +85,7 @@ class Verifier:
         try:
             steps: list[Callable[[Any], Coroutine[Any, Any, Check]]] = [
                 self.offsets, self.sequences, self.events, *self._per_service(), self.consumers,
-                self.letters,
+                self.letters, self.replays,
             ]  # fmt: skip
             # One snapshot for all: otherwise what is written meanwhile looks like a violation.
             async with sql.transaction(isolation="repeatable_read", readonly=True):
@@ -280,6 +281,53 @@ class Verifier:
             lambda r: (
                 f"{r['consumer']} {r['topic']}/{r['part']}/{r['offs']}: position {r['position']},"
                 f" {'not the record of the log' if r['lost'] else 'record is there'}"
+            ),
+        )
+        return check
+
+    async def replays(self, sql: Any) -> Check:
+        """What was replayed is in its consumer's inbox, and nothing else; the log tells of each
+        letter as often as something happened to it.
+        """
+        check = Check("replays")
+        check.counted = await sql.fetchval("select count(*) from bus.processed_events")
+        marks = await sql.fetch(
+            """
+            select coalesce(d.tenant, p.tenant) as tenant, coalesce(d.consumer, p.consumer) as consumer,
+                   coalesce(d.event_id, p.event_id) as event_id, p.event_id is null as unmarked
+              from (select distinct tenant, consumer, event_id from bus.dead_letters
+                     where status = 'replayed' and outcome <> '') d
+              full join bus.processed_events p using (tenant, consumer, event_id)
+             where p.event_id is null or (d.event_id is null and exists (
+                   select from bus.dead_letters o where o.tenant = p.tenant and o.consumer = p.consumer
+                      and o.event_id = p.event_id and o.status = 'waiting'))
+            """
+        )
+        check.add(
+            marks,
+            lambda r: (
+                f"{r['tenant']} {r['consumer']} {r['event_id']}:"
+                f" {'replayed, and not' if r['unmarked'] else 'waits, and is'} in the inbox"
+            ),
+        )
+        if LETTER_TOPIC in await self._trimmed(sql):
+            check.notes.append("the log of dead letters is no longer whole")
+            return check
+        told = await sql.fetch(
+            """
+            select d.tenant, d.consumer, d.topic, d.part, d.offs, d.said, coalesce(l.n, 0) as n
+              from bus.dead_letters d
+              left join (select tenant, entity, count(*) as n from bus.log where topic = $1 group by 1, 2) l
+                on l.tenant = d.tenant and l.entity = d.told_as
+             where coalesce(l.n, 0) <> d.said
+            """,
+            LETTER_TOPIC,
+        )
+        check.add(
+            told,
+            lambda r: (
+                f"{r['consumer']} {r['topic']}/{r['part']}/{r['offs']}: {r['n']} events for"
+                f" {r['said']} changes"
             ),
         )
         return check

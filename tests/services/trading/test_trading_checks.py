@@ -93,6 +93,34 @@ PLANTED: dict[str, tuple[str, str]] = {
            body) select topic, part, offs + 1000, period, at, tenant, entity, seq + 10, 'QuoteAccepted',
            event_id || 'x', body from bus.log where type = 'RFQCancelled'""",
     ),
+    "a reply that is not one": (
+        "replies are as the log says",
+        "update rfq.inbox set reply = '\\x00000001'",
+    ),
+    "a reply of another RFQ": (
+        "replies are as the log says",
+        "update rfq.inbox i set reply = j.reply from rfq.inbox j where i.command = 'create' and j.command = 'create' and i.key < j.key",
+    ),
+    "a reply for an accept that never was": (
+        "replies are as the log says",
+        "delete from bus.log where type = 'QuoteAccepted' and ctid in (select ctid from bus.log where type = 'QuoteAccepted' limit 1)",
+    ),
+    "a reply that came too early": (
+        "replies are as the log says",
+        "update rfq.inbox set at = at - 1 where command like 'cancel%'",
+    ),
+    "a reply that came too late": (
+        "replies are as the log says",
+        "update rfq.inbox set at = at + 3600000000 where command like 'accept%'",
+    ),
+    "a command without a reply": (
+        "replies are as the log says",
+        "delete from rfq.inbox where command like 'cancel%'",
+    ),
+    "a command twice": (
+        "replies are as the log says",
+        "insert into rfq.inbox select tenant, part, subject, command, key || 'x', hash, reply, at from rfq.inbox where command = 'create'",
+    ),
 }  # fmt: skip
 
 
