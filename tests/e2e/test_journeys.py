@@ -352,3 +352,28 @@ async def test_a_healthy_platform_does_not_call_itself_busy(screen: Screen) -> N
         return bool(heard) and shown == bool(heard[-1]["degraded"])
 
     await until(agrees, 20, "the status bar says what the heartbeat says")
+
+
+async def test_who_only_reads_gets_no_form_and_colours_are_kept(
+    browser: Browser, stack: Stack
+) -> None:
+    async with window(browser, stack) as screen:
+        await (await screen.sign_in("sales@alpha")).is_live()
+        await expect(screen.at("panel:ticket")).to_contain_text("The Sales role does not deal")
+        assert await screen.at("ticket-size").count() == 0
+        await screen.at("watch-ask:EURUSD").click()
+        assert await screen.at("ticket-size").count() == 0
+        async with screen.page.expect_response(
+            lambda r: "highContrast" in (r.request.post_data or "") and r.ok
+        ):
+            for choice in ("colour-blind", "high-contrast"):
+                await screen.at("user-menu").click()
+                await screen.at(choice).click()
+        page = screen.page.locator("html")
+        await expect(page).to_have_attribute("data-price", "cvd")
+        await screen.page.evaluate("() => localStorage.clear()")
+        await screen.page.reload()
+        await screen.is_live()
+        await expect(page).to_have_attribute("data-price", "cvd")
+        await expect(page).to_have_attribute("data-contrast", "high")
+        assert await screen.axe() == []

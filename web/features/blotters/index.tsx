@@ -120,6 +120,7 @@ function RfqBlotter() {
 
 function TradeBlotter() {
   const source = useTradeRows();
+  const deals = useSession((s) => s.permissions.has('rfq.create'));
   const shown = useDesk((d) => d.timeline?.correlationId);
   const selected = source.rows.find((t) => t.correlationId === shown);
   return (
@@ -134,7 +135,11 @@ function TradeBlotter() {
       onRow={pickTrade}
       foot={(rows) => <TradeFoot rows={rows} />}
       empty={
-        <Empty title="No trades yet">Accept a dealer's quote and the trade stands here.</Empty>
+        <Empty title="No trades yet">
+          {deals
+            ? "Accept a dealer's quote and the trade stands here."
+            : 'Trades stand here as soon as they are made.'}
+        </Empty>
       }
     />
   );

@@ -1,6 +1,7 @@
 import { dealRefusal } from '@client/dealing';
 import { desk, prefillTicket, showChart, useDesk } from '@client/desk';
 import { useAge, useLive } from '@client/hooks';
+import { useCan } from '@client/session';
 import { priceText, spreadText } from '@model/price';
 import { T } from '@model/testids';
 import type { Instrument, Side } from '@model/types';
@@ -27,14 +28,21 @@ function PriceCell({ of, side }: { of: Instrument; side: Side }) {
   const age = useAge(of);
   const price = side === 'SELL' ? live?.tick.bid : live?.tick.ask;
   const word = side === 'SELL' ? 'Sell' : 'Buy';
+  const deals = useCan('rfq.create');
   return (
     <button
       type="button"
       className="price-cell"
       tabIndex={-1}
-      title={`${word} ${of.symbol} at ${priceText(price, of)}: fills the ticket, sends nothing`}
+      title={
+        deals
+          ? `${word} ${of.symbol} at ${priceText(price, of)}: fills the ticket, sends nothing`
+          : `${of.symbol} ${priceText(price, of)}: shows its chart`
+      }
       data-testid={side === 'SELL' ? T.watchBid(of.instrumentId) : T.watchAsk(of.instrumentId)}
-      onClick={() => prefillTicket(of.instrumentId, side, null)}
+      onClick={() =>
+        deals ? prefillTicket(of.instrumentId, side, null) : showChart(of.instrumentId)
+      }
     >
       <Flash live={live} />
       <Price value={price} of={of} tone={age.state === 'red' ? 'dim' : undefined} />

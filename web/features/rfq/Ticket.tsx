@@ -1,7 +1,8 @@
+import { roleRefusal } from '@client/dealing';
 import { showChart } from '@client/desk';
 import { useTicking } from '@client/hooks';
 import { rfqs } from '@client/records';
-import { useInstrument } from '@client/session';
+import { useCan, useInstrument } from '@client/session';
 import { countdown } from '@model/countdown';
 import { fullSize } from '@model/notional';
 import { isOpen } from '@model/outcome';
@@ -12,7 +13,7 @@ import { millis, shortDay } from '@model/time';
 import type { Rfq } from '@model/types';
 import { Pill, type Tone } from '@ui/controls';
 import type { IconName } from '@ui/icons';
-import { Loading } from '@ui/states';
+import { Empty, Loading } from '@ui/states';
 import { useEffect } from 'react';
 import { useStore } from 'zustand';
 import { AcceptRow } from './AcceptRow';
@@ -126,6 +127,14 @@ export function Ticket() {
   useEffect(() => {
     if (instrumentId) showChart(instrumentId);
   }, [instrumentId]);
+  const deals = useCan('rfq.create');
+  if (active === null && !deals) {
+    return (
+      <Empty title="No RFQ chosen">
+        Press an open RFQ in the blotter: its terms and quotes stand here. {roleRefusal()}.
+      </Empty>
+    );
+  }
   if (active === null) return <NewRfq />;
   if (!rfq) return <Loading what="the RFQ" />;
   return <Sent key={rfq.rfqId} rfq={rfq} />;

@@ -1,4 +1,5 @@
 import { rfqs } from '@client/records';
+import { useCan } from '@client/session';
 import { isOpen } from '@model/outcome';
 import { T } from '@model/testids';
 import { clockOf } from '@model/time';
@@ -28,6 +29,7 @@ function RfqTab({ rfqId, on }: { rfqId: string; on: boolean }) {
 function TicketTabs() {
   const tabs = useTicket((s) => s.tabs);
   const active = useTicket((s) => s.active);
+  const deals = useCan('rfq.create');
   return (
     <>
       {tabs.map((rfqId) => (
@@ -41,7 +43,7 @@ function TicketTabs() {
         data-testid={T.ticketNew}
         onClick={showNew}
       >
-        New RFQ
+        {deals ? 'New RFQ' : 'RFQ'}
       </button>
     </>
   );

@@ -69,6 +69,8 @@ function Link() {
 function UserMenu() {
   const me = useSession((s) => s.me);
   const theme = usePreferences((k) => k.theme);
+  const colourBlind = usePreferences((k) => k.colourBlind);
+  const highContrast = usePreferences((k) => k.highContrast);
   if (!me) return null;
   const roles = me.roles.map(roleWord).join(', ');
   const leave = () =>
@@ -100,6 +102,22 @@ function UserMenu() {
           {one === 'dark' ? 'Dark' : one === 'light' ? 'Light' : 'As the system'}
         </MenuItem>
       ))}
+      <MenuLine />
+      <MenuTitle>Colours</MenuTitle>
+      <MenuItem
+        checked={colourBlind === true}
+        testId={T.colourBlind}
+        onSelect={() => keep({ colourBlind: !colourBlind })}
+      >
+        Colour-blind prices
+      </MenuItem>
+      <MenuItem
+        checked={highContrast === true}
+        testId={T.highContrast}
+        onSelect={() => keep({ highContrast: !highContrast })}
+      >
+        High contrast
+      </MenuItem>
       <MenuLine />
       <MenuItem testId={T.signOut} onSelect={() => void leave()}>
         Sign out

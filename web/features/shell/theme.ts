@@ -13,7 +13,11 @@ export function effectiveTheme(theme: Theme): 'dark' | 'light' {
 /** Keeps the page in the chosen theme from before the first paint. */
 export function followTheme(): () => void {
   const apply = () => {
-    document.documentElement.dataset.theme = effectiveTheme(preferences.getState().kept.theme);
+    const { theme, colourBlind, highContrast } = preferences.getState().kept;
+    const page = document.documentElement;
+    page.dataset.theme = effectiveTheme(theme);
+    page.dataset.price = colourBlind ? 'cvd' : 'standard';
+    page.dataset.contrast = highContrast ? 'high' : 'standard';
   };
   apply();
   window.matchMedia('(prefers-color-scheme: light)').addEventListener('change', apply);

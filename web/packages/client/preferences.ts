@@ -7,6 +7,9 @@ import { api } from './rest';
 /** What the workstation itself keeps in the user's preferences. Unknown keys are left alone. */
 export interface Kept {
   theme?: 'dark' | 'light' | 'system';
+  /** Another pair of colours for up and down. */
+  colourBlind?: boolean;
+  highContrast?: boolean;
   watchlistId?: string | null;
   pinned?: string[];
   collapsedGroups?: string[];
@@ -36,7 +39,7 @@ function local(): Kept {
 
 export const preferences = createStore<PreferencesState>(() => ({
   // The last known copy paints the right theme before the server has answered.
-  kept: { ...(local().theme ? { theme: local().theme } : {}) } as Kept,
+  kept: local(),
   loaded: false,
   failure: null,
   savedAt: null,
@@ -59,7 +62,14 @@ export async function loadPreferences(): Promise<void> {
 }
 
 const remember = (kept: Kept) =>
-  localStorage.setItem(LOCAL_KEY, JSON.stringify({ theme: kept.theme }));
+  localStorage.setItem(
+    LOCAL_KEY,
+    JSON.stringify({
+      theme: kept.theme,
+      colourBlind: kept.colourBlind,
+      highContrast: kept.highContrast,
+    }),
+  );
 
 /** Changes here at once and on the server a moment later. */
 export function keep(change: Partial<Kept>): void {

@@ -11,6 +11,8 @@ export const T = {
   bell: 'notifications-button',
   notifications: 'notifications-list',
   degraded: 'status-degraded',
+  colourBlind: 'colour-blind',
+  highContrast: 'high-contrast',
   watchFlag: 'watch-flag',
   themeToggle: 'theme-toggle',
   shortcutsButton: 'shortcuts-button',

@@ -60,6 +60,8 @@ export const Empty = ({
   </Notice>
 );
 
+const ended = (sentence: string): string => (/[.!?…]$/.test(sentence) ? sentence : `${sentence}.`);
+
 export function Failed({
   what,
   sentence,
@@ -86,7 +88,7 @@ export function Failed({
           </>
         }
       >
-        <p>{sentence} Other panels are not affected.</p>
+        <p>{ended(sentence)} Other panels are not affected.</p>
         {traceId && <code>{traceId}</code>}
       </Notice>
     </div>
