@@ -2,8 +2,8 @@
 """Keeps the log in partitions: made two days ahead, removed when their time is over and every
 consumer has passed them.
 
-Works as orion_owner. A partition that a consumer still needs stays, with an alert; so does one
-beyond the cap.
+Works as orion_owner. A partition that a consumer still needs stays, with an alert. Not so beyond
+the cap: that bounds the disk, and who falls behind there goes on with newer records.
 """
 
 from __future__ import annotations
@@ -90,7 +90,12 @@ class Retention:
             is_over_cap = bool(cap) and size > cap and upper < now
             if not partition["pending"] and upper > now - keep_s and not is_over_cap:
                 continue
-            if behind := await self._behind(sql, tree, partition):
+            behind = await self._behind(sql, tree, partition)
+            if behind and is_over_cap:
+                telemetry.log.error(
+                    "retention.cap", partition=partition["name"], consumers=behind, bytes=size
+                )
+            elif behind:
                 held += 1
                 swept.held.append(partition["name"])
                 telemetry.log.error("retention.held", partition=partition["name"], consumers=behind)
