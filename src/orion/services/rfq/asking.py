@@ -24,7 +24,7 @@ from orion.wire.proto import side_from_proto
 from orion.wire.stubs import common_pb2, rfq_pb2
 
 KEY = re.compile(r"[A-Za-z0-9_-]{8,128}")
-MAX_TEXT = 200
+MAX_TEXT = 500  # as the public shape allows
 MAX_LPS = 50
 
 
