@@ -109,6 +109,60 @@ def test_a_broken_file_is_a_sentence(home: Path, file: str, words: tuple[str, ..
     assert not (home / "d" / "pg").exists()
 
 
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", ("begins with ''", "pair-csv")),
+        (b"pair,timestamp_utc,bid,ask\n", ("holds no quote",)),
+        (b"pair,timestamp_utc,bid,ask\n1,2\nEUR/USD,noon,1,2\n", ("holds no quote",)),
+        (b"symbol;time;bid\nEURUSD;12:00;1.1\n", ("symbol;time;bid", "pair-csv")),
+        (bytes(range(256)) * 20, ("ORION_REPLAY", "pair-csv")),
+    ],
+    ids=["empty", "header only", "broken rows", "other columns", "binary"],
+)
+def test_a_file_that_is_no_recording_is_a_sentence(
+    home: Path, content: bytes, words: tuple[str, ...]
+) -> None:
+    (home / "file.csv").write_bytes(content)
+    done = orion("up", "--replay", str(home / "file.csv"), data_dir=home / "d")
+    assert done.returncode == 78
+    assert all(word in done.stderr for word in words), done.stderr
+    assert not (home / "d" / "pg").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "library"),
+    [
+        ((str(ROOT / "orion"),), "hashlib"),
+        (("-m", "orion.app"), "typer"),
+        (("-m", "orion.app"), "asyncpg"),
+    ],
+    ids=["the script", "the command line", "the verb"],
+)
+def test_ctrl_c_while_it_is_read_in_ends_it_quietly(
+    home: Path, words: tuple[str, ...], library: str
+) -> None:
+    # An import that signals its own process is a Ctrl-C at just that moment.
+    (home / "sitecustomize.py").write_text(
+        "import os, signal, sys\n"
+        "class Here:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name == {library!r}: os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Here())\n"
+        f"sys.modules.pop({library!r}, None)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, *words, "up"],
+        env=environment(home / "d", PYTHONPATH=f"{home}:{ROOT / 'src'}", ORION_PORT="1"),
+        capture_output=True,
+        text=True,
+        timeout=90,
+    )
+    assert done.returncode in (130, -signal.SIGINT)
+    assert "Traceback" not in done.stderr
+    assert not (home / "d" / "pg").exists()
+
+
 def test_a_misspelt_variable_is_told(home: Path) -> None:
     with socket.socket() as other:  # so that it ends before anything is started
         other.bind(("127.0.0.1", 0))

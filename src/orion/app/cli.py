@@ -361,10 +361,13 @@ def _become(program: str, verb: str, arguments: list[str]) -> None:
 
 def main() -> None:
     """The entry point."""
-    if sys.argv[1:] == ["up"]:
-        _up()  # typer reads options with pydantic, whose import is a third of what comes before
-    else:
-        app(prog_name="./orion")
+    try:
+        if sys.argv[1:] == ["up"]:
+            _up()  # typer reads options with pydantic, whose import is a third of what comes before
+        else:
+            app(prog_name="./orion")
+    except KeyboardInterrupt:  # while a verb was still being read in
+        fail("Stopped before it was done.", INTERRUPTED)
 
 
 if __name__ == "__main__":

@@ -39,7 +39,8 @@ def _market(platform: PlatformConfig) -> None:
     if (platform.scenario, platform.speed, platform.replay) == (plain.scenario, plain.speed, ""):
         return
     from orion.services.marketdata_ingest.config import recording_of, scenario_of, speed_of
-    from orion.services.marketdata_ingest.formats import UnknownFormat, recognise
+    from orion.services.marketdata_ingest.feed import RawQuote
+    from orion.services.marketdata_ingest.formats import UnknownFormat, recognise, rows
 
     scenario_of(platform.scenario)
     speed_of(platform.speed)
@@ -47,7 +48,9 @@ def _market(platform: PlatformConfig) -> None:
     if recording is None:
         return
     try:
-        recognise(recording)
+        quotes = (row for row in rows(recording, recognise(recording)) if isinstance(row, RawQuote))
+        if next(quotes, None) is None:
+            raise UnknownFormat(f"{recording.name} holds no quote")
     except UnknownFormat as error:
         raise ConfigError("ORION_REPLAY", str(error), "Name a recording of quotes") from None
     except OSError as error:

@@ -71,9 +71,7 @@ def coded(error: Exception) -> tuple[Coded, dict[str, str]]:
 
     if isinstance(error, ValidationException):
         rows = error.extra if isinstance(error.extra, list) else []
-        fields = [
-            FieldProblem(str(r.get("key", "")), "API-100", str(r.get("message", ""))) for r in rows
-        ]
+        fields = [_field(str(r.get("key", "")), str(r.get("message", ""))) for r in rows]
         # The framework's own sentence repeats the URL; ours names the first field instead.
         detail = (
             f"{fields[0].field}: {fields[0].message}" if fields else error.detail.split(" for ")[0]
@@ -87,6 +85,12 @@ def coded(error: Exception) -> tuple[Coded, dict[str, str]]:
     incident = new_uuid()
     telemetry.log.error("request failed", incident=incident, exc_info=error)
     return Coded("SYS-900", f"Incident {incident}"), {}
+
+
+def _field(name: str, message: str) -> FieldProblem:
+    # The framework says of a parameter that is not there only its name again.
+    where = "body" if name == "data" else name
+    return FieldProblem(where, "API-100", "is missing" if message == repr(name) else message)
 
 
 def answer(error: Coded, request_id: str, correlation_id: str = "") -> Answer:
