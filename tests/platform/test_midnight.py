@@ -1,4 +1,4 @@
-"""The log over midnight UTC and at its cap: partitions are there ahead, writes do not fail at a day's
+"""The log over midnight UTC and at its cap: partitions are there ahead, no write fails at a day's
 end, old days go and newer ones stay.
 """
 
@@ -33,7 +33,7 @@ create table shifted.by_us (us bigint not null);
 insert into shifted.by_us values (0);
 grant select on shifted.by_us to public;
 create function shifted.clock_timestamp() returns timestamptz language sql volatile as
-  'select pg_catalog.clock_timestamp() + (select us from shifted.by_us) * interval ''1 microsecond''';
+  'select pg_catalog.clock_timestamp() + (select us from shifted.by_us) * interval ''1 us''';
 """
 Shift = Callable[[int], Awaitable[None]]
 
