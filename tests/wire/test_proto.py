@@ -7,9 +7,11 @@ from datetime import date
 from decimal import Decimal as D
 
 import pytest
+from hypothesis import given, settings
 
 from orion.core import rfq, trade
 from orion.core.instrument import Dealer, Venue
+from orion.core.rfq import view
 from orion.core.ticks import Flag, Tick
 from orion.core.values import SECOND, Side
 from orion.wire import proto
@@ -26,6 +28,7 @@ from tests.core.rfq_world import (
     quote_id,
     traded,
 )
+from tests.core.test_rfq_properties import HISTORIES, _run
 from tests.core.test_rfq_rows import LOOK, TWO, decline
 
 DAY = date(2026, 2, 9)
@@ -61,6 +64,25 @@ def test_dealers_and_venues_there_and_back():
     venue = proto.venue_from_proto(proto.venue_to_proto(VENUE))
     assert isinstance(venue, Venue)
     assert venue == VENUE
+
+
+@settings(max_examples=100, deadline=None)
+@given(HISTORIES)
+def test_every_message_tells_what_a_fresh_look_would(steps):
+    for _, _, _, state, _ in _run(steps):
+        if state is None:
+            continue
+        at = state.terms.created_at + SECOND
+        message = proto.rfq_to_proto(state, at)
+        seen = view.quotes(state, at)
+        told = [(q.quote_id, q.status, q.rank or None, q.reason or None) for q in message.quotes]
+        assert told == [(v.quote.quote_id, v.status.value, v.rank, v.reason) for v in seen]
+        assert [(d.lp_id, d.status, d.reason or None) for d in message.dealers] == [
+            (d.routed.lp_id, d.status.value, d.reason or None) for d in state.dealers
+        ]
+        assert (message.best_quote_id or None) == view.best_quote_id(state, at)
+        assert (message.version, message.revision) == (state.version, state.revision)
+        assert len(message.checks) == len(state.checks)
 
 
 def test_an_open_rfq():

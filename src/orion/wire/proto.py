@@ -5,8 +5,11 @@ Decimals as plain strings, instants in microseconds, absent stays absent.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
+from operator import is_
+from typing import Any
 
 from orion.core import rfq
 from orion.core.instrument import AssetClass, Dealer, Display, DisplayKind, Instrument, Venue
@@ -52,48 +55,74 @@ def rfq_to_proto(state: rfq.Rfq, at: Instant, *, parts: bool = True) -> rfq_pb2.
     """The RFQ as it stands at `at`. Without `parts`:
     no quotes, dealers and checks, as lists show it.
     """
-    asked, checks = _FIXED.of(state)
-    message = rfq_pb2.RFQDetails.FromString(asked + checks if parts else asked)
-    message.status = state.status.value
-    message.version, message.revision = state.version, state.revision
-    message.server_time_us = at
-    if state.ended_at is not None:
-        message.ended_at_us = state.ended_at
-    if (best := view.best_quote_id(state, at)) is not None:
-        message.best_quote_id = best
-    if state.reason_code is not None:
-        message.reason_code = state.reason_code
-    if state.reason is not None:
-        message.reason = state.reason
-    _add_acceptance(message, state)
+    return rfq_pb2.RFQDetails.FromString(rfq_to_bytes(state, at, parts=parts))
+
+
+def rfq_to_bytes(state: rfq.Rfq, at: Instant, *, parts: bool = True) -> bytes:
+    """The message of `rfq_to_proto` as bytes. Fields may come in any order, so what has not changed
+    since the last message about this RFQ is put in as it was; only the rest is written anew.
+    """
+    asked, checks = _FIXED.of(state.terms, state.checks)
+    shown = view.quotes(state, at) if parts else []
+    if parts:  # the first of them, if it can be dealt: the same without ranking them again
+        is_best = bool(shown) and shown[0].status is rfq.words.QuoteStatus.QUOTED
+        best = shown[0].quote.quote_id if is_best else None
+    else:
+        best = view.best_quote_id(state, at)
+    now = rfq_pb2.RFQDetails(
+        status=state.status.value, version=state.version, revision=state.revision,
+        server_time_us=at, ended_at_us=state.ended_at,
+        best_quote_id=best, reason_code=state.reason_code, reason=state.reason,
+    )
+    _add_acceptance(now, state)
+    pieces = [asked, now.SerializeToString()]
     if parts:
-        message.dealers.extend(_dealer_line(d) for d in state.dealers)
-        message.quotes.extend(_quote(v) for v in view.quotes(state, at))
-    return message
+        pieces += [_DEALERS.of(d) for d in state.dealers]
+        pieces += [_quote_item(v) for v in shown]
+        pieces.append(checks)
+    return b"".join(pieces)
 
 
-class _Fixed:
-    """What never changes of an RFQ, as bytes: it is put into every message about it. Kept with what
-    it was made from, so that identities cannot pass to others.
+def delimited(tag: bytes, body: bytes) -> bytes:
+    """A field that has a length: its tag, the length, the bytes."""
+    return tag + _varint(len(body)) + body
+
+
+def _varint(number: int) -> bytes:
+    if number < 128:
+        return _SMALL[number]
+    out = bytearray()
+    while number > 127:
+        out.append(number & 127 | 128)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
+
+
+class _Kept:
+    """Bytes of things that stay as they are, by identity. The things are kept beside them, so that
+    their identities cannot pass to others.
     """
 
-    def __init__(self) -> None:
-        self._kept: dict[int, tuple[rfq.Rfq, bytes, bytes]] = {}
+    def __init__(self, make: Callable[..., Any]) -> None:
+        self._make = make
+        self._kept: dict[int, tuple[tuple[Any, ...], Any]] = {}
 
-    def of(self, state: rfq.Rfq) -> tuple[bytes, bytes]:
-        """What was asked, and the checks."""
-        kept = self._kept.get(id(state.terms))
-        if kept is None or kept[0].checks is not state.checks:
-            checks = rfq_pb2.RFQDetails(checks=[check_to_proto(c) for c in state.checks])
-            kept = state, _asked(state.terms).SerializeToString(), checks.SerializeToString()
-            if len(self._kept) >= MAX_FIXED:
-                del self._kept[next(iter(self._kept))]
-            self._kept[id(state.terms)] = kept
-        return kept[1], kept[2]
+    def of(self, *things: Any) -> Any:
+        """The bytes of these things; the first one is the name of them all."""
+        kept = self._kept.get(id(things[0]))
+        if kept is not None and all(map(is_, kept[0], things)):
+            return kept[1]
+        made = self._make(*things)
+        if kept is None and len(self._kept) >= MAX_KEPT:
+            del self._kept[next(iter(self._kept))]
+        self._kept[id(things[0])] = things, made
+        return made
 
 
-MAX_FIXED = 4_096
-_FIXED = _Fixed()
+def _fixed(terms: Terms, checks: tuple[Check, ...]) -> tuple[bytes, bytes]:
+    checked = rfq_pb2.RFQDetails(checks=[check_to_proto(c) for c in checks])
+    return _asked(terms).SerializeToString(), checked.SerializeToString()
 
 
 def _asked(terms: Terms) -> rfq_pb2.RFQDetails:
@@ -126,23 +155,39 @@ def _add_acceptance(message: rfq_pb2.RFQDetails, state: rfq.Rfq) -> None:
         ))
 
 
-def _dealer_line(line: DealerLine) -> rfq_pb2.RoutedDealer:
+def _dealer(line: DealerLine) -> bytes:
     response = None if line.response_us is None else line.response_us / 1000
-    return rfq_pb2.RoutedDealer(
+    message = rfq_pb2.RoutedDealer(
         lp_id=line.routed.lp_id, name=line.routed.name, status=line.status.value,
         reason=line.reason, response_ms=response,
     )
+    return delimited(_DEALER, message.SerializeToString())
 
 
-def _quote(shown: view.QuoteView) -> rfq_pb2.Quote:
-    quote = shown.quote
+def _given(quote: rfq.words.Quote) -> bytes:
     return rfq_pb2.Quote(
         quote_id=quote.quote_id, lp_id=quote.lp_id, lp_name=quote.lp_name,
-        price=plain(quote.price), size=plain(quote.size), status=shown.status.value,
-        rank=shown.rank, received_at_us=quote.received_at, response_ms=quote.response_us / 1000,
-        expires_at_us=quote.expires_at, spread_to_mid=_opt(quote.spread_to_mid),
-        reason=shown.reason,
-    )
+        price=plain(quote.price), size=plain(quote.size), received_at_us=quote.received_at,
+        response_ms=quote.response_us / 1000, expires_at_us=quote.expires_at,
+        spread_to_mid=_opt(quote.spread_to_mid),
+    ).SerializeToString()
+
+
+def _quote_item(shown: view.QuoteView) -> bytes:
+    body = _GIVEN.of(shown.quote) + _SHOWN[shown.status]
+    if shown.rank is not None:
+        body += _RANK + _varint(shown.rank)
+    if shown.reason is not None:
+        body += rfq_pb2.Quote(reason=shown.reason).SerializeToString()
+    return delimited(_QUOTE, body)
+
+
+# Tags as contracts/proto/v1/rfq.proto numbers the fields; tests/wire/test_proto.py would notice.
+_DEALER, _QUOTE, _RANK = b"\xb2\x01", b"\xba\x01", b"\x38"
+_SMALL = [bytes((n,)) for n in range(128)]
+_SHOWN = {s: rfq_pb2.Quote(status=s.value).SerializeToString() for s in rfq.words.QuoteStatus}
+MAX_KEPT = 16_384
+_FIXED, _DEALERS, _GIVEN = _Kept(_fixed), _Kept(_dealer), _Kept(_given)
 
 
 def check_to_proto(check: Check) -> common_pb2.Check:

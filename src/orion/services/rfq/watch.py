@@ -16,7 +16,7 @@ from orion.platform.clock import Clock
 from orion.platform.errors import Coded
 from orion.platform.transact import Commit, Owner
 from orion.services.rfq.config import Config
-from orion.wire.proto import rfq_to_proto
+from orion.wire.proto import delimited, rfq_to_bytes, rfq_to_proto
 from orion.wire.stubs import rfq_pb2
 
 MAX_ENDED = 20_000
@@ -57,22 +57,13 @@ class News:
     def item(self) -> bytes:
         """One item of an RFQUpdate, as it goes out."""
         if not self._bytes:
-            message = self._message
-            if message is None:
+            if self._message is not None:
+                body = self._message.SerializeToString()
+            else:
                 assert self._state is not None
-                message = rfq_to_proto(self._state, self._now())
-            body = message.SerializeToString()
-            self._bytes = _ITEM + _varint(len(body)) + body
+                body = rfq_to_bytes(self._state, self._now())
+            self._bytes = delimited(_ITEM, body)
         return self._bytes
-
-
-def _varint(number: int) -> bytes:
-    out = bytearray()
-    while number > 127:
-        out.append(number & 127 | 128)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
 
 
 class Watcher:
