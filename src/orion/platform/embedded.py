@@ -195,7 +195,8 @@ class EmbeddedPostgres:
             with suppress(ProcessLookupError):
                 process.send_signal(number)
             with suppress(TimeoutError):
-                await asyncio.wait_for(process.wait(), STOP_S)
+                async with asyncio.timeout(STOP_S):
+                    await process.wait()
         if self._readers:
             await asyncio.wait(self._readers, timeout=2.0)
         for reader in self._readers:

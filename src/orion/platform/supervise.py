@@ -291,7 +291,8 @@ async def _end(child: Child, *, fast: bool) -> None:
         with suppress(ProcessLookupError):
             process.send_signal(number)
         with suppress(TimeoutError):
-            await asyncio.wait_for(process.wait(), STOP_S)
+            async with asyncio.timeout(STOP_S):
+                await process.wait()
 
 
 def _last_words(child: Child, code: int) -> str:
