@@ -100,11 +100,18 @@ interface CardProps {
   frozen: boolean;
 }
 
+// Four digits fit; longer waits are said in seconds.
+const replyText = (ms: number | null): string => {
+  if (ms === null) return NO_VALUE;
+  return ms < 9_999.5 ? `${Math.round(ms)} ms` : `${(ms / 1_000).toFixed(1)} s`;
+};
+
 const Card = memo(function Card({ card, best, rfq, of, selected, frozen }: CardProps) {
   const { quote } = card;
   const words = said(card, best, of);
   const gone = GONE.has(card.status);
-  const reply = quote?.responseMs ?? card.dealer?.responseMs ?? null;
+  // How fast the dealer answered: a quote that replaced another came later for another reason.
+  const reply = card.dealer?.responseMs ?? quote?.responseMs ?? null;
   const life = quote ? Date.parse(quote.expiresAt) - Date.parse(quote.receivedAt) : 0;
   const tone = card.status === 'rejected' ? 'void' : gone || frozen ? 'dim' : undefined;
   return (
@@ -139,7 +146,7 @@ const Card = memo(function Card({ card, best, rfq, of, selected, frozen }: CardP
       </span>
       <span className="num quote-cost">{cost(card, of)}</span>
       <span className="num">{quote ? shortSize(quote.size) : NO_VALUE}</span>
-      <span className="num">{reply === null ? NO_VALUE : `${Math.round(reply)} ms`}</span>
+      <span className="num">{replyText(reply)}</span>
       <TimeLeft card={card} life={life} />
     </button>
   );

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +15,7 @@ from orion.platform.errors import Coded
 from orion.platform.ids import new_uuid
 
 PROBLEM = "application/problem+json"
+_PATTERN = re.compile(r"Expected `str` matching regex .*", re.DOTALL)
 _BY_STATUS = {
     401: "AUTH-101",
     403: "AUTH-103",
@@ -57,7 +59,13 @@ class Answer:
 
 def invalid(name: str, message: str, code: str = "API-100") -> InvalidRequest:
     """The refusal of a request for one field."""
-    return InvalidRequest(f"{name}: {message}", [FieldProblem(name, code, message)], code)
+    said = _said(message)
+    return InvalidRequest(f"{name}: {said}", [FieldProblem(name, code, said)], code)
+
+
+def _said(message: str) -> str:
+    # People read this; the regular expression stands in the API's description.
+    return _PATTERN.sub("does not have the form that is described", message)
 
 
 def coded(error: Exception) -> tuple[Coded, dict[str, str]]:
@@ -90,7 +98,7 @@ def coded(error: Exception) -> tuple[Coded, dict[str, str]]:
 def _field(name: str, message: str) -> FieldProblem:
     # The framework says of a parameter that is not there only its name again.
     where = "body" if name == "data" else name
-    return FieldProblem(where, "API-100", "is missing" if message == repr(name) else message)
+    return FieldProblem(where, "API-100", "is missing" if message == repr(name) else _said(message))
 
 
 def answer(error: Coded, request_id: str, correlation_id: str = "") -> Answer:
