@@ -4,6 +4,7 @@ data that stays.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -18,7 +19,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import asyncpg
 import pytest
+
+from orion.platform.config import Settings
+from orion.platform.embedded import Access
 
 ROOT = Path(__file__).resolve().parents[2]
 READY_S = 120.0
@@ -300,6 +305,22 @@ def bearer(data_dir: Path) -> str:
 @pytest.mark.stack
 @pytest.mark.slow
 @pytest.mark.timeout(600)
+def pretend_tables(data_dir: Path, number: str) -> str:
+    """Says that this migration was the last one; what it was before."""
+    settings = Settings(flags={"data_dir": data_dir}, environment={})
+
+    async def work() -> str:
+        sql = await asyncpg.connect(Access(data_dir, settings.run_dir).admin_dsn)
+        try:
+            before = await sql.fetchval("select version_num from platform.alembic_version")
+            await sql.execute("update platform.alembic_version set version_num = $1", number)
+            return before
+        finally:
+            await sql.close()
+
+    return asyncio.run(work())
+
+
 def test_two_platforms_side_by_side_and_a_restart_keeps_the_data(home: Path) -> None:
     one, two, ports = home / "one", home / "two", (free_port(), free_port())
     ask = {"instrumentId": "EURUSD", "side": "BUY", "size": "1000000", "expirySeconds": 60}
@@ -315,5 +336,11 @@ def test_two_platforms_side_by_side_and_a_restart_keeps_the_data(home: Path) -> 
     with platform(one, ports[0]):
         status, again = call(ports[0], f"/api/v1/rfqs/{rfq}", bearer(one))
         assert (status, again["rfqId"]) == (200, rfq)
+        newest = pretend_tables(one, "0001")
+        for there, words in (("0001", "./orion migrate"), ("9998", "newer version")):
+            pretend_tables(one, there)
+            refused = orion("verify", data_dir=one)
+            assert (refused.returncode, words in refused.stderr) == (1, True), refused.stderr
+        pretend_tables(one, newest)
     checked = orion("audit", "verify", data_dir=one)
     assert checked.returncode == 0, checked.stdout + checked.stderr

@@ -82,7 +82,7 @@ async def migrate_database(settings: Settings) -> list[str]:
     """Applies the missing migrations."""
     from orion.platform.store.migrate import NewerDatabase, migrate
 
-    async with database_of(settings) as door:
+    async with database_of(settings, as_it_is=True) as door:
         try:
             return await migrate(door.admin_dsn, door.passwords)
         except NewerDatabase as error:

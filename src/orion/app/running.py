@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
+from orion.app.revision import demand_newest
 from orion.platform.config import Settings
 from orion.platform.datadir import DataFolder, InUse, StartError
 from orion.platform.embedded import Access, EmbeddedPostgres
@@ -45,10 +46,19 @@ def settings_of_running(settings: Settings) -> Settings:
 
 
 @asynccontextmanager
-async def database_of(settings: Settings) -> AsyncIterator[Access]:
+async def database_of(settings: Settings, *, as_it_is: bool = False) -> AsyncIterator[Access]:
     """The way into the database: of the platform that runs, else of a server started for as long
-    as the block lasts.
+    as the block lasts. Raises StartError where its tables are of another version, unless they are
+    wanted `as_it_is`.
     """
+    async with _database_of(settings) as door:
+        if not as_it_is:
+            await demand_newest(door.admin_dsn, settings.data_dir)
+        yield door
+
+
+@asynccontextmanager
+async def _database_of(settings: Settings) -> AsyncIterator[Access]:
     door = Access(settings.data_dir, settings.run_dir, settings.platform.postgres_dsn)
     if settings.platform.postgres_dsn:
         yield door

@@ -19,13 +19,14 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
 
+from orion.app import revision
 from orion.app.modules import layout
 from orion.app.preflight import check
 from orion.app.running import announce, withdraw
 from orion.platform import telemetry
 from orion.platform.acceptor import Acceptor, by_path, listen
 from orion.platform.clock import SystemClock
-from orion.platform.config import BUILD, CHECKOUT, ConfigError, Settings
+from orion.platform.config import BUILD, ConfigError, Settings
 from orion.platform.datadir import DataFolder, StartError, make_run_dir
 from orion.platform.descriptors import Sender
 from orion.platform.embedded import Access, EmbeddedPostgres
@@ -218,7 +219,7 @@ async def _external(dsn: str) -> str:
 
 async def _migrate(settings: Settings) -> str:
     door = Access(settings.data_dir, settings.run_dir, settings.platform.postgres_dsn)
-    if await _is_newest(door.admin_dsn):
+    if await revision.found(door.admin_dsn) == revision.newest():
         return "up to date"
     from orion.platform.store.migrate import NewerDatabase, migrate
 
@@ -227,20 +228,6 @@ async def _migrate(settings: Settings) -> str:
     except NewerDatabase as error:
         raise StartError(f"{settings.data_dir}: {error}.") from error
     return f"{len(applied)} migrations applied" if applied else "up to date"
-
-
-async def _is_newest(dsn: str) -> bool:
-    """Whether there is nothing to migrate: asked without the migration tool, whose import takes
-    longer than the rest of a start.
-    """
-    newest = max(file.name[:4] for file in (CHECKOUT / "migrations" / "versions").glob("0*.py"))
-    sql = await asyncpg.connect(dsn)
-    try:
-        return await sql.fetchval("select version_num from platform.alembic_version") == newest
-    except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError):
-        return False
-    finally:
-        await sql.close()
 
 
 def specs(settings: Settings) -> list[Spec]:
