@@ -20,7 +20,9 @@ def quick(cls: type[T]) -> type[T]:
     if hasattr(cls, "__post_init__") or any(f.default_factory is not MISSING for f in members):
         raise TypeError(f"{cls.__name__} needs more than its fields")
     names: dict[str, Any] = {
-        "become": _become, "cls": cls, "open": type(cls.__name__, (), {"__slots__": cls.__slots__}),  # type: ignore[attr-defined]
+        "become": _become,
+        "cls": cls,
+        "open": type(cls.__name__, (), {"__slots__": cls.__slots__}),  # type: ignore[attr-defined]
         "known": frozenset(f.name for f in members),
     }
     heads = ["*"] if members and members[0].kw_only else []
@@ -31,9 +33,7 @@ def quick(cls: type[T]) -> type[T]:
         heads.append(f.name if f.default is MISSING else f"{f.name}=d{n}")
     fill = "".join(f"    self.{f.name} = {f.name}\n" for f in members)
     by = "{0}=" if heads[0] == "*" else ""
-    gets = ", ".join(
-        f"{by.format(f.name)}get({f.name!r}, self.{f.name})" for f in members
-    )
+    gets = ", ".join(f"{by.format(f.name)}get({f.name!r}, self.{f.name})" for f in members)
     exec(
         f"def __init__(self, {', '.join(heads)}):\n"
         f"    become(self, open)\n{fill}    self.__class__ = cls\n"

@@ -27,9 +27,7 @@ from orion.platform.transact_write import Writing
 
 S = TypeVar("S")
 _COMMANDS = telemetry.counter("commands_total", "Commands by outcome", ("service", "outcome"))
-_LATENCY = telemetry.histogram(
-    "command_seconds", "From submit to the durable answer", ("service",)
-)
+_LATENCY = telemetry.histogram("command_seconds", "From submit to the durable answer", ("service",))
 
 
 @dataclass(frozen=True)

@@ -140,9 +140,7 @@ class Hub:
         ]
         if watcher.peers:
             since = now - self._config.watch_ended_s * SECOND
-            found += [
-                r for r in self._elsewhere.values() if _is_fresh(r, since) and watcher.may(r)
-            ]
+            found += [r for r in self._elsewhere.values() if _is_fresh(r, since) and watcher.may(r)]
         found.sort(key=lambda r: r.created_at_us, reverse=True)
         return found[: self._config.watch_snapshot]
 
