@@ -73,8 +73,10 @@ class Edge:
 
     def _streams(self, rfqs: Channel, trades: Channel, notes: Channel) -> list[Upstream]:
         where = self._ports.directory
-        # Screens get no more than the flush rate, so more than that need not come here either.
-        wanted = marketdata_pb2.TickSubscription(conflate_ms=int(1000 / self._config.flush_hz))
+        # Four times to each flush: more than screens get need not come here, and a flush between
+        # two batches is still of fresh prices.
+        quarter_ms = max(1, int(250 / self._config.flush_hz))
+        wanted = marketdata_pb2.TickSubscription(conflate_ms=quarter_ms)
         market = lambda: marketdata_pb2_grpc.MarketDataServiceStub(  # noqa: E731
             where.channel("marketdata_projection")
         ).StreamTicks(wanted, metadata=where.as_service())

@@ -18,7 +18,6 @@ from orion.services.push_edge.config import Config
 from orion.wire.stubs import marketdata_pb2
 
 QUIET_US = 2_000_000  # a quiet instrument's sign of life goes out this often
-SLACK = 0.2  # two flushes may be closer together than the interval by this share of it
 SLICE_S = 0.004  # after so long a flush lets others run
 ITEMS_PER_FRAME = 200
 _FLUSH = telemetry.histogram("edge_flush_seconds", "Time to write one flush to all sockets")
@@ -209,9 +208,7 @@ class TickHub:
                 due = now
             self._wake.clear()
             began = self._time()
-            # Prices come in a beat of their own. Counting from when we should have begun, not from
-            # when we did, being late once does not put us behind that beat for good.
-            self._due = max(due, began - SLACK * self.pace.interval) + self.pace.interval
+            self._due = began + self.pace.interval
             await self.flush()
             took = self._time() - began
             _FLUSH.observe(took)
