@@ -294,14 +294,18 @@ def dlq_replay(
     """Ask a consumer to process its dead letters again, in order."""
     from orion.app.operate import dead_letters, operator
 
-    async def work() -> int:
+    async def work() -> int | None:
         async with dead_letters(settings_with(data_dir=data_dir)) as (letters, store):
             asked = await letters.replay_letters(
                 store, consumer=consumer, tenant=tenant, entity=entity, by=operator()
             )
-            return len(asked)
+            ever = asked or await letters.list_letters(store, consumer=consumer, is_open=False)
+            return len(asked) if ever else None
 
-    print(f"{run(work())} dead letters wait for {consumer}, which takes them while it runs.")
+    asked = run(work())
+    if asked is None:
+        fail(f"{consumer} never had a dead letter; `orion dlq list` shows who has.")
+    print(f"{asked} dead letters wait for {consumer}, which takes them while it runs.")
 
 
 def _position(text: str) -> tuple[str, int, int]:

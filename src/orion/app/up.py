@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import resource
+import shutil
 import signal
 import socket
 import sys
@@ -114,6 +115,7 @@ async def up(settings: Settings, console: Console) -> None:
     async with AsyncExitStack() as stack:
         folder = stack.enter_context(DataFolder(settings.data_dir))
         make_run_dir(settings.run_dir)
+        stack.callback(shutil.rmtree, settings.run_dir, ignore_errors=True)
         folder.say(f"pid {os.getpid()}, {settings.public_url}")
         _more_descriptors()
         telemetry.configure("supervisor", settings.platform.log_level, file=_log(settings, stack))
