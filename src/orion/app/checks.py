@@ -13,7 +13,7 @@ from orion.app.replies import replies_check
 from orion.platform.verify import Check
 
 _EVENTS = """
-    with said as (
+    with said as not materialized (  -- payloads are read where they are asked for
         select tenant, entity, topic, part, offs, type,
                convert_from(body, 'UTF8')::jsonb -> 'payload' as payload
           from bus.log where topic in ('rfq.lifecycle', 'execution.trades')

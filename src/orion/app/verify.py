@@ -12,7 +12,7 @@ from orion.app.modules import MODULES
 from orion.platform.config import Settings
 from orion.platform.embedded import Access
 from orion.platform.project import ReadModel
-from orion.platform.verify import Verifier
+from orion.platform.verify import SESSION, Verifier
 
 OWNERS = ("rfq", "execution")  # services with state and inbox
 
@@ -33,7 +33,7 @@ async def verify(settings: Settings, door: Access) -> tuple[list[str], list[str]
     """What was checked (with how much there was to check), and every violation."""
     dsn = door.dsn("orion_owner")
     report = await Verifier(dsn, services=OWNERS, projections=projections()).run()
-    sql = await asyncpg.connect(dsn)
+    sql = await asyncpg.connect(dsn, server_settings=SESSION)
     try:
         async with sql.transaction(isolation="repeatable_read", readonly=True):
             report.checks += await trading_checks(sql)
