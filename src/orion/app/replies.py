@@ -76,12 +76,14 @@ def _compare(
         return f"it tells version {details.version} after {later[0]['type']}", None
     if answer.reject and verb != "create":
         return "", None
-    kind = DENIED if answer.reject else _CAUSED[verb]
-    events = [s for s in told if s["type"] == kind and s["at"] <= kept["at"]]
-    if not events:
+    kind = _CAUSED[verb]
+    when = [s["at"] for s in told if s["type"] == kind and s["at"] <= kept["at"]]
+    if not when:
         return f"no {kind} of {rfq} by then", None
-    own = any(s["at"] == kept["at"] for s in events)
-    return "", (kept["tenant"], rfq, kind, kept["at"]) if own else None
+    denied = any(s["type"] == DENIED for s in told)
+    if denied != bool(answer.reject):
+        return f"{rfq} was {'' if denied else 'not '}denied, its reply says otherwise", None
+    return "", (kept["tenant"], rfq, kind, kept["at"]) if kept["at"] in when else None
 
 
 def _uncalled(

@@ -22,7 +22,7 @@ BODY = "convert_from(body, 'UTF8')"
 
 @pytest.fixture
 async def dealt(postgres: Server, clock: ManualClock) -> AsyncIterator[TestDatabase]:
-    """A history with two trades, one of them after a last look, an expiry and a cancel."""
+    """A history with two trades, one of them after a last look, an expiry, a cancel and a denial."""
     async with postgres.database("0001", "0004", "0005", "0008") as db:
         store, bus = PostgresStore(db.writer), PostgresBus(db.writer)
         async with Street(store, bus, clock) as street:
@@ -35,6 +35,7 @@ async def dealt(postgres: Server, clock: ManualClock) -> AsyncIterator[TestDatab
                 await street.settled(rfq_id, status="TRADED")
             gone, _ = await street.create("key-cancel")
             await street.cancel(gone)
+            await street.create("key-denied", is_stale=True)
             late, _ = await street.create("key-expire", expiry_seconds=5)
             clock.advance(6_000_000)
             await street.settled(late, status="EXPIRED")
@@ -116,6 +117,10 @@ PLANTED: dict[str, tuple[str, str]] = {
     "a command without a reply": (
         "replies are as the log says",
         "delete from rfq.inbox where command like 'cancel%'",
+    ),
+    "a denial that the log does not know": (
+        "replies are as the log says",
+        "update bus.log set type = 'RFQSent' where type = 'RFQDenied'",
     ),
     "a command twice": (
         "replies are as the log says",
