@@ -195,7 +195,7 @@ _FROM_SERVER = (
 DESCRIPTION = (
     "One WebSocket carries everything. A subscription is answered with a snapshot, then updates "
     "follow. Prices are conflated to at most ten updates a second; their `seq` is the edge's "
-    "flush number, the same for all clients. RFQs, trades and notifications are complete; their "
+    "flush number and only grows: not every flush is for every client. RFQs, trades and notifications are complete; their "
     "`seq` has no gap within a connection and channel, and after a gap unsubscribing and "
     "subscribing gives a new snapshot. Sign in with the session cookie from an allowed page, or "
     "with a bearer token in the handshake. Close codes: 1009 message too large, 1012 restarting, "
