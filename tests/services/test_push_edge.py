@@ -7,7 +7,6 @@ import contextlib
 import json
 import socket
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 
 import pytest
 import websockets
@@ -15,7 +14,6 @@ import websockets
 from orion.core.permissions import Role
 from orion.platform.revocations import Revoked
 from orion.services.push_edge.frames import TICKS_ENCODED
-from orion.services.push_edge.ticks import CROWD, LANES
 from orion.wire.stubs import marketdata_pb2, notifications_pb2, rfq_pb2, trade_pb2
 from tests.services.edge_world import (
     COOKIE,
@@ -95,33 +93,6 @@ async def test_encodes_do_not_grow_with_sockets(world: World) -> None:
         assert TICKS_ENCODED._value.get() - before == 2
         for ws in sockets:
             group.create_task(ws.close())
-
-
-async def test_a_crowd_is_served_in_parts_and_whole(world: World) -> None:
-    """Each gets the newest price, also who joined late, left a part, or asked for more."""
-    async with AsyncExitStack() as stack:
-        sockets = []
-        for n in range(CROWD + 12):
-            token = world.token(user=f"u{n}@alpha", sub=f"s{n}")
-            ws = await stack.enter_async_context(world.connect(token))
-            await say(ws, op="subscribe", channel="ticks", instrumentIds=["EURUSD"])
-            await hear(ws, "snapshot")
-            sockets.append(ws)
-        for ws in sockets[::10]:
-            await say(ws, op="subscribe", channel="ticks", instrumentIds=["GBPUSD"])
-            await hear(ws, "snapshot")
-        for bid in ("1.5", "1.6", "1.7"):
-            world.up.ticks.push(ticks(tick("EURUSD", bid, "1.8"), tick("GBPUSD", bid, "1.9")))
-            seqs = set()
-            for n, ws in enumerate(sockets):
-                wanted = {"EURUSD", "GBPUSD"} if n % 10 == 0 else {"EURUSD"}
-                got: set[str] = set()
-                while got != wanted:
-                    frame = await hear(ws, "update", "ticks")
-                    got |= {i["instrumentId"] for i in frame["items"] if i["bid"] == bid}
-                    assert {i["instrumentId"] for i in frame["items"]} <= wanted
-                seqs.add(frame["seq"])
-            assert len(seqs) == LANES
 
 
 async def test_unsubscribed_is_silent(world: World) -> None:

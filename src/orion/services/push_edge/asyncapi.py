@@ -195,13 +195,12 @@ _FROM_SERVER = (
 DESCRIPTION = (
     "One WebSocket carries everything. A subscription is answered with a snapshot, then updates "
     "follow. Prices are conflated to at most ten updates a second; their `seq` is the edge's "
-    "flush number and only grows: not every flush is for every client. RFQs, trades and "
-    "notifications are complete; their `seq` has no gap within a connection and channel, and "
-    "after a gap unsubscribing and subscribing gives a new snapshot. Sign in with the session "
-    "cookie from an allowed page, or with a bearer token in the handshake. Close codes: 1009 "
-    "message too large, 1012 restarting, 4400 bad message, 4401 not signed in or session ended, "
-    "4403 forbidden, 4408 reads too slowly, 4409 replaced by a newer connection. The reason "
-    "begins with an error code."
+    "flush number, the same for all clients. RFQs, trades and notifications are complete; their "
+    "`seq` has no gap within a connection and channel, and after a gap unsubscribing and "
+    "subscribing gives a new snapshot. Sign in with the session cookie from an allowed page, or "
+    "with a bearer token in the handshake. Close codes: 1009 message too large, 1012 restarting, "
+    "4400 bad message, 4401 not signed in or session ended, 4403 forbidden, 4408 reads too "
+    "slowly, 4409 replaced by a newer connection. The reason begins with an error code."
 )
 
 

@@ -34,7 +34,6 @@ class Session:
     caller: Caller | None = None
     mask: int = 0
     missed: int = 0
-    lane: int = 0
     seqs: dict[str, int] = field(default_factory=dict)
     # messages before the sign-in was checked
     waiting: list[bytes] | None = field(default_factory=list)

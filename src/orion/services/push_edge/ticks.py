@@ -3,8 +3,7 @@ for everybody.
 
 Instruments have bit positions and a subscription is a mask, so "what of mine is new" is one `&`,
 and sockets that miss the same instruments share the same bytes. A socket that does not keep up is
-skipped and gets the newest of what it missed later. A crowd is served in parts, one after the other
-within the interval: in one go the last of a thousand would get prices as old as the go is long.
+skipped and gets the newest of what it missed later.
 """
 
 from __future__ import annotations
@@ -21,9 +20,6 @@ from orion.wire.stubs import marketdata_pb2
 QUIET_US = 2_000_000  # a quiet instrument's sign of life goes out this often
 SLICE_S = 0.004  # after so long a flush lets others run
 ITEMS_PER_FRAME = 200
-LANES = 4
-APART = 0.8  # of its part of the interval lies at least between two lanes
-CROWD = 100  # sockets; below it one lane serves all, so that all see a price at the same moment
 _FLUSH = telemetry.histogram("edge_flush_seconds", "Time to write one flush to all sockets")
 _FRAMES = telemetry.counter("edge_tick_frames", "Tick frames sent to sockets")
 _SKIPPED = telemetry.counter(
@@ -62,8 +58,9 @@ class Pace:
         """True when the rate is below what is configured."""
         return self.hz < self._best
 
-    def note(self, share: float) -> None:
-        """A flush used this part of its time: what it took, and how late it began."""
+    def note(self, busy_s: float, late_s: float) -> None:
+        """A flush took `busy_s` and began `late_s` after it was due."""
+        share = (busy_s + late_s) / self.interval
         if share > 0.6:
             self.hz = max(self._worst, self.hz / 1.5)
             self._easy = 0
@@ -75,31 +72,6 @@ class Pace:
         else:
             self._easy = 0
         _RATE.set(self.hz)
-
-
-class _Lane:
-    """The sockets that are served together."""
-
-    def __init__(self) -> None:
-        self.groups: dict[int, dict[Socket, None]] = {}  # by mask
-        self.bits: dict[int, tuple[int, ...]] = {}  # of each group's mask
-        self.sockets = 0
-        self.dirty = 0
-        self.again = False  # somebody was skipped
-        self.due = -1e9  # when the next flush may begin
-
-    def add(self, socket: Socket, mask: int) -> None:
-        if mask not in self.groups:
-            self.groups[mask], self.bits[mask] = {}, tuple(_ones(mask))
-        self.groups[mask][socket] = None
-        self.sockets += 1
-
-    def drop(self, socket: Socket, mask: int) -> None:
-        group = self.groups[mask]
-        del group[socket]
-        self.sockets -= 1
-        if not group:
-            del self.groups[mask], self.bits[mask]
 
 
 class TickHub:
@@ -115,8 +87,11 @@ class TickHub:
         self._signs: list[int] = []  # last sign of life of the feed
         self._told: list[int] = []  # when this instrument was last flushed
         self._stale: set[int] = set()
-        self._lanes = [_Lane() for _ in range(LANES)]
+        self._groups: dict[int, dict[Socket, None]] = {}
+        self._bits_of: dict[int, tuple[int, ...]] = {}  # of each group's mask
+        self._dirty = 0
         self._wake = asyncio.Event()
+        self._due = -1e9  # when the next flush may begin
         self.seq = 0
         self.ticks_in = 0
         self.has_snapshot = False
@@ -125,12 +100,11 @@ class TickHub:
 
     def take(self, batch: marketdata_pb2.TickBatch) -> None:
         """What the projection sent."""
-        moved = 0
         for tick in batch.ticks:
             bit = self._bit(tick.instrument_id)
             self._latest[bit] = tick
             self._encoded[bit] = None
-            moved |= 1 << bit
+            self._dirty |= 1 << bit
             self._signs[bit] = max(self._signs[bit], tick.received_at_us, tick.heartbeat_at_us)
             if batch.snapshot:
                 self._mark(bit, "STALE" in tick.flags)
@@ -139,12 +113,10 @@ class TickHub:
         else:
             self.ticks_in += batch.taken or len(batch.ticks)
         for beat in batch.heartbeats:
-            moved |= self._beat(self._bit(beat.instrument_id), beat.at_us)
+            self._beat(self._bit(beat.instrument_id), beat.at_us)
         for change in batch.status:
-            moved |= self._changed(change)
-        if moved:
-            for lane in self._lanes:
-                lane.dirty |= moved
+            self._changed(change)
+        if self._dirty:
             self._wake.set()
 
     def _bit(self, name: str) -> int:
@@ -158,15 +130,13 @@ class TickHub:
             self._told.append(0)
         return bit
 
-    def _beat(self, bit: int, at: int) -> int:
-        """The bit, if screens should hear of it."""
+    def _beat(self, bit: int, at: int) -> None:
         if at <= self._signs[bit]:
-            return 0
+            return
         self._signs[bit] = at
-        if self._latest[bit] is None or at - self._told[bit] < QUIET_US:
-            return 0
-        self._encoded[bit] = None
-        return 1 << bit
+        if self._latest[bit] is not None and at - self._told[bit] >= QUIET_US:
+            self._encoded[bit] = None
+            self._dirty |= 1 << bit
 
     def _mark(self, bit: int, is_stale: bool) -> None:
         if is_stale:
@@ -174,18 +144,17 @@ class TickHub:
         else:
             self._stale.discard(bit)
 
-    def _changed(self, change: marketdata_pb2.StatusChange) -> int:
-        """Tells of it at once; the bit, if there is a price to be told anew."""
+    def _changed(self, change: marketdata_pb2.StatusChange) -> None:
         bit = self._bit(change.instrument_id)
         self._mark(bit, change.stale)
         self._encoded[bit] = None
+        if self._latest[bit] is not None:
+            self._dirty |= 1 << bit
         told = frames.frame("stale", "ticks", self.seq, [frames.stale(change)])
-        for lane in self._lanes:
-            for mask, sockets in list(lane.groups.items()):
-                if mask >> bit & 1:
-                    for socket in list(sockets):
-                        socket.send(told)
-        return 0 if self._latest[bit] is None else 1 << bit
+        for mask, sockets in list(self._groups.items()):
+            if mask >> bit & 1:
+                for socket in list(sockets):
+                    socket.send(told)
 
     # -- subscriptions
 
@@ -215,51 +184,40 @@ class TickHub:
     def _move(self, socket: Socket, mask: int) -> None:
         session = socket.state
         if session.mask:
-            self._lanes[session.lane].drop(socket, session.mask)
-        elif mask:
-            session.lane = self._lane()
+            group = self._groups[session.mask]
+            group.pop(socket, None)
+            if not group:
+                del self._groups[session.mask], self._bits_of[session.mask]
         session.mask = mask
         session.missed &= mask
         if mask:
-            self._lanes[session.lane].add(socket, mask)
-
-    def _lane(self) -> int:
-        """For one more socket: the first while they are few, then the emptiest."""
-        sizes = [lane.sockets for lane in self._lanes]
-        return 0 if sum(sizes) < CROWD else sizes.index(min(sizes))
+            if mask not in self._groups:
+                self._groups[mask], self._bits_of[mask] = {}, tuple(_ones(mask))
+            self._groups[mask][socket] = None
 
     # -- out
 
     async def run(self) -> None:
-        """Flushes for ever: each lane at once after a quiet interval, otherwise when its interval
-        is over, and never close upon another lane.
-        """
-        began = -1e9
+        """Flushes for ever: at once after a quiet interval, otherwise when the interval is over."""
         while True:
-            lanes = [lane for lane in self._lanes if lane.sockets] or self._lanes[:1]
-            waiting = [lane for lane in lanes if lane.dirty or lane.again]
-            if not waiting:
-                self._wake.clear()
-                await self._wake.wait()
-                continue
-            lane = min(waiting, key=lambda one: one.due)
-            share = self.pace.interval / len(lanes)
-            due, now = max(lane.due, began + APART * share), self._time()
+            await self._wake.wait()
+            due, now = self._due, self._time()
             if due > now:
                 await asyncio.sleep(due - now)
             else:
                 due = now
+            self._wake.clear()
             began = self._time()
-            lane.due = due + self.pace.interval
-            await self._flush(lane)
+            self._due = began + self.pace.interval
+            await self.flush()
             took = self._time() - began
             _FLUSH.observe(took)
-            self.pace.note((took + max(0.0, began - due)) / share)
+            self.pace.note(took, max(0.0, began - due))
 
-    async def _flush(self, lane: _Lane) -> None:
-        """Sends what is new to everyone in this lane who wants it."""
+    async def flush(self) -> None:
+        """Sends what is new to everyone who wants it."""
         slice_began = self._time()
-        dirty, lane.dirty, lane.again = lane.dirty, 0, False
+        dirty, self._dirty = self._dirty, 0
         self.seq += 1
         now = self._now()
         for bit in _ones(dirty):
@@ -267,7 +225,7 @@ class TickHub:
         head = frames.head("update", "ticks", self.seq)
         joined: dict[int, bytes] = {}
         sent = skipped = 0
-        for mask, sockets in list(lane.groups.items()):
+        for mask, sockets in list(self._groups.items()):
             fresh = mask & dirty
             for socket in tuple(sockets):
                 session = socket.state
@@ -281,20 +239,21 @@ class TickHub:
                 session.missed = 0
                 data = joined.get(want)
                 if data is None:
-                    data = joined[want] = self._frame(head, want, lane)
+                    data = joined[want] = self._frame(head, want)
                 socket.send(data)
                 sent += 1
             if self._time() - slice_began > SLICE_S:
                 await asyncio.sleep(0)
                 slice_began = self._time()
         _FRAMES.inc(sent)
-        _SKIPPED.inc(skipped)
-        # Looked at again, so that one who stays behind is cut and one who catches up is served.
-        lane.again = skipped > 0
+        if skipped:
+            _SKIPPED.inc(skipped)
+            # look again, so that one who stays behind is cut and one who catches up is served
+            self._wake.set()
 
-    def _frame(self, head: bytes, want: int, lane: _Lane) -> bytes:
+    def _frame(self, head: bytes, want: int) -> bytes:
         # Nearly every frame of a busy market holds a whole subscription: its bits are known.
-        bits, encoded = lane.bits.get(want) or tuple(_ones(want)), self._encoded
+        bits, encoded = self._bits_of.get(want) or tuple(_ones(want)), self._encoded
         return head + b",".join([encoded[i] or self._bytes(i) for i in bits]) + b"]}"
 
     def _bytes(self, bit: int) -> bytes:
