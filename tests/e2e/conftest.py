@@ -42,7 +42,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Any:
 
 def tempers(text: str) -> str:
     """The dealers of the product, but nobody refuses at last look by chance: Halden always does,
-    the others never. Who answers how fast and at what price stays theirs.
+    the others never, and all do so well within their time. Who quotes how fast and at what price
+    stays theirs.
     """
     lines: list[str] = []
     dealer = ""
@@ -50,7 +51,7 @@ def tempers(text: str) -> str:
         dealer = line[1 : line.index("]")] if line.startswith("[") else dealer
         if line.startswith("last_look"):
             drift = "-1000000" if dealer == "HALDEN" else "1000000"
-            line = line.split("max_drift")[0] + f'max_drift = "{drift}" }}'
+            line = f'last_look = {{ median = 30, max_drift = "{drift}" }}'
         lines.append(line)
     return "\n".join(lines) + "\n"
 
