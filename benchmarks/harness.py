@@ -29,6 +29,7 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 CONFIGS = Path(__file__).with_name("load-test-configs")
 RESULTS = CHECKOUT / ".benchmarks"
 REACHED, FAILED, VOID = 0, 1, 2
+MAX_LAG_MS = 3.0  # p99 of a run's own schedule; beyond it the run is void
 PERCENTILES = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p99.9": 99.9, "max": 100.0}
 
 

@@ -29,6 +29,7 @@ import uvloop
 from hdrh.histogram import HdrHistogram
 
 from benchmarks.harness import (
+    MAX_LAG_MS,
     Benchmark,
     Option,
     Outcome,
@@ -46,7 +47,6 @@ from orion.platform.rpc.client import OPTIONS
 from orion.services.identity.keys import SigningKeys
 from orion.wire.stubs import common_pb2, rfq_pb2, rfq_pb2_grpc
 
-MAX_LAG_MS = 3.0
 USERS = 32
 LOOKING = frozenset({"HALDEN", "TARNWICK"})  # a last look is the dealer's time, not ours
 STEPS = ("schedule lag", "create answered", "all quotes seen", "accept answered", "trade seen")

@@ -28,6 +28,7 @@ from hdrh.histogram import HdrHistogram
 from picows import WSFrame, WSHandshakeError, WSListener, WSMsgType, WSTransport, ws_connect
 
 from benchmarks.harness import (
+    MAX_LAG_MS,
     Benchmark,
     Option,
     Outcome,
@@ -42,7 +43,6 @@ from benchmarks.own_platform import counters, cpu, orion, token
 USERS = [
     f"{u}@{t}" for t in ("alpha", "beta") for u in ("trader", "trader2", "sales", "risk", "analyst")
 ]
-MAX_LAG_MS = 3.0
 CONNECT_AT_ONCE = 10
 CONNECT_TRIES = 10
 COUNTERS = (

@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -17,6 +17,7 @@ import pytest
 
 from orion.platform.nursery import Born, Nursery, is_possible
 from orion.platform.supervise import Spec, Supervisor
+from tests.platform.processes import is_gone, until
 
 pytestmark = pytest.mark.skipif(not is_possible(), reason="only Linux knows adoption")
 
@@ -60,19 +61,6 @@ async def bear(nursery: Nursery, *words: str) -> Born | None:
         return await nursery.bear(command, words, environment, ("READY", telling))
     finally:
         os.close(telling)
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(60):
-        while not condition():
-            await asyncio.sleep(0.02)
-
-
-def is_gone(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
 
 
 async def test_a_copy_is_a_child_of_ours_with_its_own_name_output_and_code(tmp_path: Path) -> None:

@@ -8,16 +8,16 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import psutil
 import pytest
 
 from orion.platform.datadir import StartError
 from orion.platform.logfile import LogFile
 from orion.platform.supervise import Spec, Supervisor, error_in
+from tests.platform.processes import is_gone, until
 
 ROOT = Path(__file__).resolve().parents[2]
 READY = """
@@ -56,19 +56,6 @@ async def supervised(
         yield supervisor
     finally:
         await supervisor.stop(fast=True)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(60):
-        while not condition():
-            await asyncio.sleep(0.02)
-
-
-def is_gone(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
 
 
 async def test_start_returns_when_all_are_ready_and_stop_ends_all(tmp_path: Path) -> None:

@@ -243,7 +243,8 @@ async def _end(process: Process) -> None:
         with suppress(ProcessLookupError):
             process.kill()  # it holds nothing
         with suppress(TimeoutError):
-            await asyncio.wait_for(process.wait(), STOP_S)
+            async with asyncio.timeout(STOP_S):
+                await process.wait()
 
 
 def is_possible() -> bool:
