@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from decimal import Decimal
 from importlib import resources
 from pathlib import Path
@@ -23,6 +24,7 @@ SMALL = ViewportSize(width=1440, height=900)
 LARGE = ViewportSize(width=1920, height=1080)
 PATIENCE_MS = 20_000
 RESTART_MS = 60_000
+CLOSE_S = 15
 
 
 class Screen:
@@ -207,9 +209,12 @@ async def chromium() -> AsyncIterator[Browser]:
 async def window(
     browser: Browser, stack: Stack, viewport: ViewportSize = SMALL
 ) -> AsyncIterator[Screen]:
-    """A window with a cookie jar of its own."""
+    """A window with a cookie jar of its own. Chromium does not always end a page that is just about
+    to leave for another one: it is then left to the end of the browser.
+    """
     context = await browser.new_context(viewport=viewport, accept_downloads=True)
     try:
         yield Screen(await context.new_page(), stack)
     finally:
-        await context.close()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(context.close(), CLOSE_S)
