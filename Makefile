@@ -1,6 +1,6 @@
 # `make` lists the targets. Everything runs from this folder, as root or as an ordinary user.
 .DEFAULT_GOAL := help
-.PHONY: help run setup dev test lint test-python test-web test-e2e web lock ci clean
+.PHONY: help run setup dev test lint test-python test-web test-e2e test-cluster web lock ci clean
 SHELL := /bin/bash
 PY := .venv/bin/python -P
 FLAGS ?=
@@ -32,7 +32,7 @@ lint: dev ## Style, types, import law
 	$(PY) -c 'import sys; from importlinter.cli import lint_imports_command as main; sys.exit(main())'
 
 test-python: dev ## Python tests without the browser and the slow ones
-	@$(call part,python) $(PY) -m pytest -m "not browser and not slow" $(FLAGS)
+	@$(call part,python) $(PY) -m pytest -m "not browser and not slow and not cluster" $(FLAGS)
 
 test-web: dev ## The web's lint, types and tests
 	@$(call part,web) cd web && PATH="$$PATH:$(CURDIR)/.venv/bin" && \
@@ -41,11 +41,16 @@ test-web: dev ## The web's lint, types and tests
 test-e2e: dev ## The journeys in Chromium on the real stack
 	@$(call part,end to end) $(PY) -m pytest -m "browser and not slow" tests $(FLAGS)
 
+test-cluster: ## The adapters of the cluster profile on real servers, started on this machine
+	@./orion setup --cluster && \
+	{ $(call part,cluster) $(PY) -m pytest -m "cluster and not slow" tests $(FLAGS); }
+
 web: setup ## Build the web (part of setup)
 
 lock: dev ## Pin every package anew where requirements/*.in changed (UPGRADE=1: to the newest)
-	@for name in setup runtime dev node; do \
+	@for name in setup runtime dev cluster node; do \
 	  extra=""; [ $$name = dev ] && extra="-c requirements/runtime.txt"; \
+	  [ $$name = cluster ] && extra="-c requirements/runtime.txt -c requirements/dev.txt"; \
 	  .venv/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes \
 	    --no-emit-index-url --no-annotate --no-header $(if $(UPGRADE),--upgrade) $$extra \
 	    requirements/$$name.in -o requirements/$$name.txt && echo "locked requirements/$$name.txt" || exit 1; \
