@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-from base64 import b32encode
 from functools import lru_cache
 from typing import NewType
 
@@ -23,9 +22,10 @@ VenueId = NewType("VenueId", str)
 TenantId = NewType("TenantId", str)
 
 SLOTS = 65_536
-# Version 8 and the variant of RFC 9562, at their places in the 128 bits.
-_UUID_8_BITS = (0x8 << 76) | (0x2 << 62)
-_NOT_UUID_BITS = ~((0xF << 76) | (0x3 << 62))
+# The variant of RFC 9562: the two highest bits of the digit at its place are 10.
+_VARIANT = {f"{n:x}": f"{0x8 | n & 0x3:x}" for n in range(16)}
+_BASE32 = "abcdefghijklmnopqrstuvwxyz234567"
+_PAIRS = [high + low for high in _BASE32 for low in _BASE32]  # ten bits at a time
 _SHAPE = re.compile(r"[0-9a-f]{4}[a-z2-7]{26}")
 
 
@@ -55,7 +55,13 @@ def slot_of(*parts: str) -> int:
 
 def derived(slot: int, *parts: str) -> str:
     """The id that these parts always give, in the given slot."""
-    return f"{slot:04x}{b32encode(_digest(parts)).decode().rstrip('=').lower()}"
+    n, t = int.from_bytes(_digest(parts), "big") << 2, _PAIRS
+    return (
+        f"{slot:04x}{t[n >> 120]}{t[n >> 110 & 1023]}{t[n >> 100 & 1023]}{t[n >> 90 & 1023]}"
+        f"{t[n >> 80 & 1023]}{t[n >> 70 & 1023]}{t[n >> 60 & 1023]}{t[n >> 50 & 1023]}"
+        f"{t[n >> 40 & 1023]}{t[n >> 30 & 1023]}{t[n >> 20 & 1023]}{t[n >> 10 & 1023]}"
+        f"{t[n & 1023]}"
+    )
 
 
 def slot_in(entity_id: str) -> int:
@@ -101,6 +107,7 @@ def event_id(tenant: str, entity_type: str, entity_id: str, sequence: int) -> st
     """
     total = _event_hash(tenant, entity_type).copy()
     total.update(_prefixed((entity_id, str(sequence))))
-    number = int.from_bytes(total.digest(), "big") & _NOT_UUID_BITS | _UUID_8_BITS
-    text = f"{number:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    text = total.hexdigest()
+    return (
+        f"{text[:8]}-{text[8:12]}-8{text[13:16]}-{_VARIANT[text[16]]}{text[17:20]}-{text[20:]}"
+    )
