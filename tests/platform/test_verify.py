@@ -47,6 +47,11 @@ async def test_a_system_that_worked_is_green_and_says_what_it_counted(pg: Place)
     }  # fmt: skip
 
 
+async def test_each_check_has_a_planted_bug(pg: Place) -> None:
+    names = {c.name for c in (await check(pg)).checks}
+    assert names == {where for _, where in BUGS.values()} | {"replays"}  # LETTER_BUGS
+
+
 async def test_an_empty_system_is_not_green(pg: Place) -> None:
     report = await check(pg)
     assert report.violations == [] and report.is_empty and not report.ok

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from orion.app.moves import moves_checks
 from orion.app.replies import replies_check
 from orion.platform.verify import Check
 
@@ -19,7 +20,7 @@ _EVENTS = """
           from bus.log where topic in ('rfq.lifecycle', 'execution.trades')
     ), final as (
         select tenant, payload ->> 'rfqId' as rfq_id, payload ->> 'tradeId' as trade_id,
-               payload -> 'quote' as quote
+               payload -> 'quote' as quote, payload -> 'terms' as terms
           from said
          where type = 'LastLookPassed'
             or (type = 'QuoteAccepted' and (payload ->> 'final')::boolean)
@@ -28,7 +29,8 @@ _EVENTS = """
                payload -> 'trade' ->> 'tradeId' as trade_id, payload -> 'trade' as trade
           from said where type = 'TradeExecuted'
     ), told as (
-        select tenant, payload ->> 'rfqId' as rfq_id, payload ->> 'tradeId' as trade_id
+        select tenant, payload ->> 'rfqId' as rfq_id, payload ->> 'tradeId' as trade_id,
+               payload as words
           from said where type = 'RFQTraded'
     )
 """
@@ -40,9 +42,11 @@ async def trading_checks(sql: Any) -> list[Check]:
     return [
         await _one_trade_per_accept(sql),
         await _trades_are_as_quoted(sql),
+        await _two_equal_sides(sql),
         await _every_trade_is_told(sql),
         await _no_accept_too_late(sql),
         await _nothing_after_the_end(sql),
+        *await moves_checks(sql),
         await replies_check(sql),
     ]
 
@@ -83,6 +87,45 @@ async def _trades_are_as_quoted(sql: Any) -> Check:
          where t.trade_id <> f.trade_id or t.trade ->> 'quoteId' <> f.quote ->> 'quoteId'
             or (t.trade ->> 'price')::numeric <> (f.quote ->> 'price')::numeric
             or (t.trade ->> 'quantity')::numeric <> (f.quote ->> 'size')::numeric
+        """,
+    )
+
+
+async def _two_equal_sides(sql: Any) -> Check:
+    """A trade's buyer and seller are the requester and the dealer, each on its own side; what the
+    requester was told of it is what the dealer gave; the money is quantity by price.
+    """
+    return await _check(
+        sql,
+        "a trade has two equal sides",
+        "select count(*) from trade",
+        """
+        select t.tenant, t.trade_id, concat_ws(', ',
+               case when t.sides is not true then 'buyer ' || (t.trade ->> 'buyer')
+                    || ' and seller ' || (t.trade ->> 'seller')
+                    || ' for a ' || (t.trade ->> 'side') end,
+               case when t.money is not true then 'notional ' || (t.trade ->> 'notional') end,
+               case when t.told is not true then 'the requester was told another deal' end)
+          from (select t.*,
+                       t.trade ->> 'side' = f.terms ->> 'side'
+                   and jsonb_build_array(t.trade ->> 'buyer', t.trade ->> 'seller')
+                     = case t.trade ->> 'side'
+                       when 'BUY' then jsonb_build_array(t.tenant, f.quote ->> 'lpId')
+                       when 'SELL' then jsonb_build_array(f.quote ->> 'lpId', t.tenant) end
+                   as sides,
+                       -- Rounded to the currency's smallest unit, so at most half of it away.
+                       abs((t.trade ->> 'notional')::numeric
+                         - (t.trade ->> 'price')::numeric * (t.trade ->> 'quantity')::numeric
+                         * (t.trade ->> 'contractSize')::numeric) <= 0.5 as money,
+                       r.words is null  -- which another check finds
+                    or (r.words ->> 'quoteId' = t.trade ->> 'quoteId'
+                   and r.words ->> 'lpId' = t.trade ->> 'lpId'
+                   and (r.words ->> 'price')::numeric = (t.trade ->> 'price')::numeric
+                   and (r.words ->> 'size')::numeric = (t.trade ->> 'quantity')::numeric) as told
+                  from trade t
+                  join final f on f.tenant = t.tenant and f.trade_id = t.trade_id
+                  left join told r on r.tenant = t.tenant and r.trade_id = t.trade_id) t
+         where (t.sides and t.money and t.told) is not true
         """,
     )
 

@@ -58,6 +58,15 @@ async def test_a_real_history_is_clean(dealt: TestDatabase) -> None:
     assert await _violations(dealt) == {}
 
 
+async def test_each_check_has_a_planted_fault(dealt: TestDatabase) -> None:
+    sql = await asyncpg.connect(dealt.owner)
+    try:
+        names = {check.name for check in await trading_checks(sql)}
+    finally:
+        await sql.close()
+    assert names == {name for name, _ in PLANTED.values()}
+
+
 def _edit(where: str, change: str) -> str:
     return f"update bus.log set body = convert_to({change}, 'UTF8') where {where}"
 
@@ -83,6 +92,53 @@ PLANTED: dict[str, tuple[str, str]] = {
         "every trade is told to its RFQ",
         "delete from bus.log where type = 'RFQTraded'"
         " and offs = (select max(offs) from bus.log where type = 'RFQTraded')",
+    ),
+    "buyer and seller are both the dealer": (
+        "a trade has two equal sides",
+        _edit("type = 'TradeExecuted'", f"""regexp_replace({BODY}, '"(buyer|seller)":"alpha"', '"\\1":"ASH"')"""),
+    ),
+    "a trade for the other side": (
+        "a trade has two equal sides",
+        _edit("type = 'TradeExecuted'", f"""replace({BODY}, '"side":"BUY"', '"side":"SELL"')"""),
+    ),
+    "money that is not quantity by price": (
+        "a trade has two equal sides",
+        _edit("type = 'TradeExecuted'", f"""regexp_replace({BODY}, '"notional":"', '"notional":"1')"""),
+    ),
+    "the requester is told another price than the dealer gave": (
+        "a trade has two equal sides",
+        _edit("type = 'RFQTraded'", f"""replace({BODY}, '"price":"1.14630"', '"price":"1.1464"')"""),
+    ),
+    "the requester is told another size": (
+        "a trade has two equal sides",
+        _edit("type = 'RFQTraded'", f"""regexp_replace({BODY}, '"size":"', '"size":"1')"""),
+    ),
+    "quotes before it was sent": (
+        "only legal moves of RFQs",
+        "update bus.log set type = 'RFQQuoting' where type = 'RFQSent'",
+    ),
+    "a state that no event led to": (
+        "only legal moves of RFQs",
+        "update rfq.state set status = 'TRADED' where status = 'CANCELLED'",
+    ),
+    "an ended RFQ that is kept live": (
+        "only legal moves of RFQs",
+        "update rfq.state set live = true where status = 'EXPIRED'",
+    ),
+    "a trade made twice": (
+        "only legal moves of trades",
+        """insert into bus.log (topic, part, offs, period, at, tenant, entity, seq, type, event_id,
+           body) select topic, part, offs + 1000, period, at, tenant, entity, seq + 1, type,
+           event_id || 'x', body from bus.log where type = 'TradeExecuted' limit 1""",
+    ),
+    "a trade that stands where no event led": (
+        "only legal moves of trades",
+        "update execution.state set status = 'SETTLED'",
+    ),
+    "an RFQ that nobody ends": (
+        "every RFQ ends",
+        "update bus.head set at = at + 120000000 where topic = 'rfq.lifecycle';"
+        " update rfq.state set live = true, status = 'SENT', deadline = 1 where status = 'EXPIRED'",
     ),
     "accepted after its time": (
         "no accept after its time",
