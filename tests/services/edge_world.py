@@ -165,8 +165,10 @@ class World:
 
 
 @contextlib.asynccontextmanager
-async def running(**config: Any) -> AsyncIterator[World]:
-    """An edge with this configuration."""
+async def running(
+    *, elsewhere: dict[str, str] | None = None, **config: Any
+) -> AsyncIterator[World]:
+    """An edge with this configuration. `elsewhere`: services that are real, and where."""
     clock = SystemClock()
     key = ECKey.generate_key("P-256", {"kid": "k1"})
     keys = StaticKeys({"keys": [{**key.as_dict(private=False), "kid": "k1"}]})
@@ -178,7 +180,7 @@ async def running(**config: Any) -> AsyncIterator[World]:
         up.register(server.server)
         await server.start()
         tokens = ServiceTokens(SERVICE_KEY, "push_edge", clock)
-        directory = Directory(dict.fromkeys(SERVICES, address), tokens)
+        directory = Directory({**dict.fromkeys(SERVICES, address), **(elsewhere or {})}, tokens)
         settings = Settings(environment={"ORION_DATA_DIR": folder}, file=_empty(folder))
         ports = Ports(clock, None, None, None, None, directory, verifier, settings, None)
         module = build(ports, Config(**config))

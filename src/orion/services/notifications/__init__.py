@@ -1,3 +1,4 @@
 """Notifications: what a user should know without looking for it. Hears rfq.lifecycle and
-execution.trades; owns what was read.
+execution.trades for those who trade, dlq.changes for those who run the platform; owns what was
+read.
 """

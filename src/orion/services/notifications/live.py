@@ -5,13 +5,22 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
+from orion.core.permissions import Permission
 from orion.platform import telemetry
 from orion.platform.bus.port import Bus, Record
 from orion.platform.clock import Clock
 from orion.platform.errors import Coded, InvalidMessage
-from orion.services.notifications.projections import TOPICS, opened
-from orion.services.notifications.words import Note, Party, note_of, party_of, title
+from orion.services.notifications.projections import LETTERS, TOPICS, opened
+from orion.services.notifications.words import (
+    Note,
+    Party,
+    note_of,
+    notice_of,
+    party_of,
+    title,
+)
 from orion.wire.stubs import notifications_pb2
 
 PARTIES = 50_000  # RFQs whose requester is remembered; an RFQ lives at most five minutes
@@ -32,7 +41,7 @@ class Live:
     async def run(self) -> None:
         """Follows for ever. Records older than the start only teach who the parties are."""
         start = self._clock.now()
-        async for records in self._bus.tail(TOPICS, since=start - LOOK_BACK_US):
+        async for records in self._bus.tail((*TOPICS, LETTERS), since=start - LOOK_BACK_US):
             if not records:
                 self.is_ready = True
             for record in records:
@@ -43,6 +52,10 @@ class Live:
             event = opened(record)
         except InvalidMessage:
             return  # the projection makes a dead letter of it; screens need not wait for that
+        if record.topic == LETTERS:
+            if is_new:
+                self._notice(record, event)
+            return
         party = party_of(event)
         if party is not None:
             key = (record.tenant, party.rfq_id)
@@ -76,6 +89,23 @@ class Live:
             trade_id=note.trade_id,
         )
         _TOLD.labels(note.kind).inc()
+        self.tell([message])
+
+    def _notice(self, record: Record, event: Any) -> None:
+        notice = notice_of(event, record.tenant, record.event_id)
+        if notice is None:
+            return
+        _TOLD.labels(notice.kind).inc()
+        message = notifications_pb2.Notification(
+            notification_id=notice.notification_id,
+            tenant_id=record.tenant,
+            permission=Permission.OPERATIONS_READ.value,
+            kind=notice.kind,
+            severity=notice.severity,
+            title=notice.title,
+            text=notice.text,
+            at_us=notice.at,
+        )
         self.tell([message])
 
     def tell(self, messages: Sequence[notifications_pb2.Notification]) -> None:

@@ -1,5 +1,5 @@
-"""The read model: notifications, and the parties of RFQs to know whose they are. Rows may come in
-any order across topics.
+"""The read models: notifications, and the parties of RFQs to know whose they are; and what those
+who run the platform should know. Rows may come in any order across topics.
 """
 
 from __future__ import annotations
@@ -10,11 +10,15 @@ from typing import Any
 from orion.platform.bus.port import Record
 from orion.platform.errors import InvalidMessage
 from orion.platform.project import Projection, RowOperation, Upsert
-from orion.services.notifications.words import note_of, party_of
+from orion.services.notifications.words import note_of, notice_of, party_of
 from orion.wire.envelope import InvalidEvent, decode
 
 TOPICS: tuple[str, ...] = ("rfq.lifecycle", "execution.trades")
-HEARD = {"RFQCreated", "RFQDenied", "RFQExpired", "QuoteAcceptanceRejected", "TradeExecuted"}
+LETTERS = "dlq.changes"
+HEARD = {
+    "RFQCreated", "RFQDenied", "RFQExpired", "QuoteAcceptanceRejected", "TradeExecuted",
+    "DeadLetterParked", "DeadLetterReplayed",
+}  # fmt: skip
 
 
 class Notifications:
@@ -68,6 +72,32 @@ class Notifications:
         return rows
 
 
+class Notices:
+    """What the people who run the platform should know, of their tenant's records and of those
+    that all tenants share.
+    """
+
+    name = "rm_operator_notifications"
+    service = "notifications"
+    topics: tuple[str, ...] = (LETTERS,)
+    tables: tuple[str, ...] = ("rm_operator_notifications",)
+
+    def rows(self, record: Record) -> Sequence[RowOperation]:
+        """At most one row."""
+        notice = notice_of(opened(record), record.tenant, record.event_id)
+        if notice is None:
+            return ()
+        key = {"tenant": record.tenant, "notification_id": notice.notification_id}
+        values = {
+            "kind": notice.kind,
+            "severity": notice.severity,
+            "at": notice.at,
+            "title": notice.title,
+            "text": notice.text,
+        }
+        return (Upsert(self.name, key, values),)
+
+
 def opened(record: Record) -> Any:
     """The core event of a record we care for, else None. Raises InvalidMessage."""
     if record.type not in HEARD:
@@ -81,4 +111,4 @@ def opened(record: Record) -> Any:
 
 
 PROJECTION = Notifications()
-PROJECTIONS: tuple[Projection, ...] = (PROJECTION,)
+PROJECTIONS: tuple[Projection, ...] = (PROJECTION, Notices())

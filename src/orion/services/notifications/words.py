@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from orion.core.deadletter import DeadLetterParked, DeadLetterReplayed
 from orion.core.ids import event_id
 from orion.core.rfq.events import QuoteAcceptanceRejected, RFQCreated, RFQDenied, RFQExpired
 from orion.core.rfq.words import Terms
@@ -38,6 +39,20 @@ class Party:
     side: str
     size: str
     currency: str
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something for those who run the platform. It names the consumer and the place in the log,
+    and nothing of what the record says: they see no trading data.
+    """
+
+    notification_id: str
+    kind: str  # DEAD_LETTER_PARKED DEAD_LETTER_REPLAYED
+    severity: str
+    at: int
+    title: str
+    text: str
 
 
 TITLES = {
@@ -109,3 +124,36 @@ def note_of(event: Any, tenant: str, source_event: str) -> Note | None:
             return Note(name, t.rfq_id, "TRADE_DONE", "INFO", event.at, text, t.trade_id)
         case _:
             return None
+
+
+def notice_of(event: Any, tenant: str, source_event: str) -> Notice | None:
+    """What the people who run the platform should hear of this event; its id follows from it."""
+    name = event_id(tenant, "Notification", source_event, 1)
+    match event:
+        case DeadLetterParked(attempts=attempts):
+            why = f"after {attempts} attempt{'' if attempts == 1 else 's'}"
+            text = f"{_place(event)} was set aside {why}; what follows it of the same entity waits"
+            if not attempts:
+                text = f"{_place(event)} waits behind an earlier dead letter of the same entity"
+            title = f"Dead letter of {event.consumer}"
+            return Notice(name, "DEAD_LETTER_PARKED", "BAD", event.at, title, text)
+        case DeadLetterReplayed(outcome=outcome):
+            told, severity = _REPLAYED.get(outcome, (outcome.lower(), "WARN"))
+            by = f", as {event.by} asked" if event.by else ""
+            title = f"Replay for {event.consumer}"
+            text = f"{_place(event)} {told}{by}"
+            return Notice(name, "DEAD_LETTER_REPLAYED", severity, event.at, title, text)
+        case _:
+            return None
+
+
+_REPLAYED = {
+    "APPLIED": ("was applied", "INFO"),
+    "DUPLICATE": ("had been applied before", "INFO"),
+    "FAILED": ("failed again and waits", "WARN"),
+}
+
+
+def _place(event: DeadLetterParked | DeadLetterReplayed) -> str:
+    """As `orion dlq show` takes it."""
+    return f"{event.topic}/{event.partition}/{event.offset}"

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from orion.core.permissions import Permission, may, may_read, read_scope
+from orion.core.permissions import Permission, may, may_read, permissions_of, read_scope
 from orion.platform.caller import Caller
 from orion.services.push_edge import frames
 from orion.services.push_edge.ticks import Socket
 
 ITEMS_PER_FRAME = 50
+SHARED = "shared"  # the tenant of what belongs to all
 MAX_PER_TENANT = 20_000  # a bound on memory; what is kept ends long before
 
 _may_read = lru_cache(maxsize=65_536)(may_read)
@@ -73,8 +74,13 @@ class Channel:
         for tenant, held in self._keep(items):
             by_tenant.setdefault(tenant, []).append(held)
         for tenant, fresh in by_tenant.items():
-            for socket in list(self._sockets.get(tenant, ())):
+            for socket in self._listeners(tenant):
                 self._update(socket, fresh)
+
+    def _listeners(self, tenant: str) -> list[Socket]:
+        if tenant == SHARED:
+            return [socket for sockets in self._sockets.values() for socket in sockets]
+        return list(self._sockets.get(tenant, ()))
 
     def _keep(self, items: Iterable[Any]) -> list[tuple[str, _Held]]:
         kept: list[tuple[str, _Held]] = []
@@ -124,14 +130,16 @@ class Channel:
     # -- out
 
     def _snapshot(self, socket: Socket) -> None:
-        caller, now = socket.state.caller, self._now()
-        seen = [
-            h
-            for h in self._held.get(caller.tenant, {}).values()
-            if self.rules.is_kept(h.item, now) and self.rules.may_see(caller, h.item)
+        caller, now, rules = socket.state.caller, self._now(), self.rules
+        held = [
+            h for tenant in (caller.tenant, SHARED) for h in self._held.get(tenant, {}).values()
         ]
-        seen.sort(key=lambda h: self.rules.order(h.item), reverse=True)
-        bodies = [h.body for h in seen[: self.rules.snapshot_items]]
+        seen = [h for h in held if rules.is_kept(h.item, now) and rules.may_see(caller, h.item)]
+        seen.sort(key=lambda h: rules.revision(h.item))
+        # One of each: what all may see, and what is known of it for this one alone, are one item.
+        newest = {rules.order(h.item): h for h in seen}
+        order = sorted(newest, reverse=True)[: rules.snapshot_items]
+        bodies = [newest[place].body for place in order]
         first, *rest = list(frames.batches(bodies, ITEMS_PER_FRAME)) or [[]]
         self._send(socket, "snapshot", first)
         for piece in rest:
@@ -159,6 +167,17 @@ def _sees(area: str, caller: Caller, item: Any) -> bool:
         owner=item.requester,
         owner_desk=item.desk,
     )
+
+
+def _concerns(caller: Caller, note: Any) -> bool:
+    if note.permission:
+        # Dead letters: for those of the tenant who run the platform; of shared records, of any.
+        return (
+            note.tenant_id in (caller.tenant, SHARED)
+            and note.subject in ("", caller.subject)
+            and note.permission in {p.value for p in permissions_of(caller.roles)}
+        )
+    return note.tenant_id == caller.tenant and note.user == caller.user
 
 
 def rfq_rules(keep_us: int) -> Rules:
@@ -192,12 +211,12 @@ TRADES = Rules(
 
 NOTIFICATIONS = Rules(
     name="notifications",
-    key=lambda m: (m.tenant_id, m.notification_id),
+    key=lambda m: (m.tenant_id, f"{m.notification_id} {m.subject}"),
     order=lambda m: (m.at_us, m.notification_id),
     revision=lambda m: int(m.read),  # what was read stays read
     encode=frames.notification,
     may_subscribe=lambda caller: may(caller.roles, Permission.NOTIFICATION_READ),
-    may_see=lambda caller, m: m.tenant_id == caller.tenant and m.user == caller.user,
+    may_see=lambda caller, m: _concerns(caller, m),
     is_kept=lambda m, now: now - m.at_us < TRADE_KEEP_US,
     snapshot_items=100,
 )

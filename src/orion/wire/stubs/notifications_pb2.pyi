@@ -7,7 +7,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Notification(_message.Message):
-    __slots__ = ("notification_id", "tenant_id", "user", "kind", "severity", "title", "text", "at_us", "correlation_id", "rfq_id", "trade_id", "read")
+    __slots__ = ("notification_id", "tenant_id", "user", "kind", "severity", "title", "text", "at_us", "correlation_id", "rfq_id", "trade_id", "read", "permission", "subject")
     NOTIFICATION_ID_FIELD_NUMBER: _ClassVar[int]
     TENANT_ID_FIELD_NUMBER: _ClassVar[int]
     USER_FIELD_NUMBER: _ClassVar[int]
@@ -20,6 +20,8 @@ class Notification(_message.Message):
     RFQ_ID_FIELD_NUMBER: _ClassVar[int]
     TRADE_ID_FIELD_NUMBER: _ClassVar[int]
     READ_FIELD_NUMBER: _ClassVar[int]
+    PERMISSION_FIELD_NUMBER: _ClassVar[int]
+    SUBJECT_FIELD_NUMBER: _ClassVar[int]
     notification_id: str
     tenant_id: str
     user: str
@@ -32,7 +34,9 @@ class Notification(_message.Message):
     rfq_id: str
     trade_id: str
     read: bool
-    def __init__(self, notification_id: _Optional[str] = ..., tenant_id: _Optional[str] = ..., user: _Optional[str] = ..., kind: _Optional[str] = ..., severity: _Optional[str] = ..., title: _Optional[str] = ..., text: _Optional[str] = ..., at_us: _Optional[int] = ..., correlation_id: _Optional[str] = ..., rfq_id: _Optional[str] = ..., trade_id: _Optional[str] = ..., read: _Optional[bool] = ...) -> None: ...
+    permission: str
+    subject: str
+    def __init__(self, notification_id: _Optional[str] = ..., tenant_id: _Optional[str] = ..., user: _Optional[str] = ..., kind: _Optional[str] = ..., severity: _Optional[str] = ..., title: _Optional[str] = ..., text: _Optional[str] = ..., at_us: _Optional[int] = ..., correlation_id: _Optional[str] = ..., rfq_id: _Optional[str] = ..., trade_id: _Optional[str] = ..., read: _Optional[bool] = ..., permission: _Optional[str] = ..., subject: _Optional[str] = ...) -> None: ...
 
 class WatchNotificationsRequest(_message.Message):
     __slots__ = ()
