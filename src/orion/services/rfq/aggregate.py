@@ -24,7 +24,7 @@ from orion.platform.bus.port import Record
 from orion.platform.errors import catalogue
 from orion.platform.transact import Context, Decided, Fact, Snapshot
 from orion.wire.envelope import decode, encode
-from orion.wire.proto import rfq_to_proto
+from orion.wire.proto import rfq_to_bytes
 from orion.wire.states import SCHEMAS, decode_state, encode_state
 from orion.wire.stubs import rfq_pb2
 
@@ -47,24 +47,30 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a caller gets: the RFQ as it then was, or a refusal (a denied RFQ has both)."""
+    """What a caller gets: the RFQ as it then was, or a refusal (a denied RFQ has both). The RFQ is
+    the message's bytes: made once, kept under the key and sent as they are.
+    """
 
-    details: rfq_pb2.RFQDetails | None
+    body: bytes | None
     reject: Reject | None = None
+
+    @property
+    def details(self) -> rfq_pb2.RFQDetails | None:
+        """The RFQ as a message, for those who look into it."""
+        return None if self.body is None else rfq_pb2.RFQDetails.FromString(self.body)
 
     def pack(self) -> bytes:
         """The answer as it is kept under its key."""
         head = f"{self.reject.code}\x00{self.reject.detail}" if self.reject else "\x00"
-        body = self.details.SerializeToString() if self.details is not None else b""
-        return len(head.encode()).to_bytes(4, "big") + head.encode() + body
+        return len(head.encode()).to_bytes(4, "big") + head.encode() + (self.body or b"")
 
     @staticmethod
     def unpack(kept: bytes) -> Answer:
         """The answer that was kept."""
         end = 4 + int.from_bytes(kept[:4], "big")
         code, detail = kept[4:end].decode().split("\x00", 1)
-        details = rfq_pb2.RFQDetails.FromString(kept[end:]) if len(kept) > end else None
-        return Answer(details, Reject(code, detail) if code else None)
+        body = kept[end:] if len(kept) > end else None
+        return Answer(body, Reject(code, detail) if code else None)
 
 
 class RateWindow:
@@ -117,10 +123,10 @@ class RfqAggregate:
         facts = tuple(self._fact(after, r, command, context) for r in recorded if after)
         if isinstance(whole, c.CreateRFQ):
             self._count(recorded)
-        details = None
+        body = None
         if after is not None and _shows(command, decision.reject):
-            details = rfq_to_proto(after, context.at)
-        answer = Answer(details, decision.reject)
+            body = rfq_to_bytes(after, context.at)
+        answer = Answer(body, decision.reject)
         kept = answer.pack() if command.keyed and _is_kept(decision.reject) else None
         return Decided(after if facts else None, facts, answer, kept)
 

@@ -177,11 +177,12 @@ def grants_of(caller: Caller) -> Grants:
     return Grants(g.asset_classes, g.instrument_ids, g.venue_ids, g.max_notional, g.rfq_per_minute)
 
 
-def given(answer: Answer) -> rfq_pb2.RFQDetails:
-    """The RFQ of an answer. Raises its refusal; a denied RFQ goes along with the problem."""
+def given(answer: Answer) -> bytes:
+    """The RFQ of an answer, ready to be sent. Raises its refusal; a denied RFQ goes along with the
+    problem."""
     if answer.reject is None:
-        assert answer.details is not None
-        return answer.details
+        assert answer.body is not None
+        return answer.body
     extra: dict[str, object] = {}
     if (denied := answer.details) is not None:
         extra = {

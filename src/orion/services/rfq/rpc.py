@@ -23,11 +23,12 @@ from orion.services.rfq.copies import HOP, Copies
 from orion.services.rfq.statistics import BUCKETS, quantile
 from orion.services.rfq.watch import Hub, Seen
 from orion.services.rfq.world import World
-from orion.wire.proto import rfq_to_proto
+from orion.wire.proto import rfq_to_bytes
 from orion.wire.stubs import rfq_pb2, rfq_pb2_grpc
 
 GATEWAY = "lp_gateway"
 WATCHERS = frozenset({"push_edge", "notifications", "rfq"})
+Details = rfq_pb2.RFQDetails | bytes  # the message, or its bytes
 
 
 class RFQs(rfq_pb2_grpc.RFQServiceServicer):
@@ -53,41 +54,35 @@ class RFQs(rfq_pb2_grpc.RFQServiceServicer):
 
     # -- commands ----------------------------------------------------------------------------------
 
-    async def CreateRFQ(
-        self, request: rfq_pb2.CreateRFQRequest, context: Any
-    ) -> rfq_pb2.RFQDetails:
+    async def CreateRFQ(self, request: rfq_pb2.CreateRFQRequest, context: Any) -> Details:
         """Asks dealers; a refusal carries the denied RFQ and its checks."""
         caller = current_caller()
         asking.require(caller, Permission.RFQ_CREATE)
         rfq_id, order, key = asking.create(caller, request, self._world)
 
-        async def here() -> rfq_pb2.RFQDetails:
+        async def here() -> bytes:
             return asking.given(await self._submit(caller.tenant, rfq_id, order, key))
 
         return await self._routed(here, "CreateRFQ", request, context, caller)
 
-    async def AcceptQuote(
-        self, request: rfq_pb2.AcceptQuoteRequest, context: Any
-    ) -> rfq_pb2.RFQDetails:
+    async def AcceptQuote(self, request: rfq_pb2.AcceptQuoteRequest, context: Any) -> Details:
         """Deals on a quote."""
         caller = current_caller()
         asking.require(caller, Permission.RFQ_ACCEPT)
 
-        async def here() -> rfq_pb2.RFQDetails:
+        async def here() -> bytes:
             state = await self._visible(caller, request.rfq_id)
             order, key = asking.accept(caller, request, self._world, state.terms.instrument_id)
             return asking.given(await self._submit(caller.tenant, request.rfq_id, order, key))
 
         return await self._routed(here, "AcceptQuote", request, context, caller)
 
-    async def CancelRFQ(
-        self, request: rfq_pb2.CancelRFQRequest, context: Any
-    ) -> rfq_pb2.RFQDetails:
+    async def CancelRFQ(self, request: rfq_pb2.CancelRFQRequest, context: Any) -> Details:
         """Takes the RFQ back."""
         caller = current_caller()
         asking.require(caller, Permission.RFQ_CANCEL)
 
-        async def here() -> rfq_pb2.RFQDetails:
+        async def here() -> bytes:
             await self._visible(caller, request.rfq_id)
             order, key = asking.cancel(caller, request)
             return asking.given(await self._submit(caller.tenant, request.rfq_id, order, key))
@@ -118,13 +113,13 @@ class RFQs(rfq_pb2_grpc.RFQServiceServicer):
 
     # -- questions ---------------------------------------------------------------------------------
 
-    async def GetRFQ(self, request: rfq_pb2.GetRFQRequest, context: Any) -> rfq_pb2.RFQDetails:
+    async def GetRFQ(self, request: rfq_pb2.GetRFQRequest, context: Any) -> Details:
         """The RFQ as its owner has it."""
         caller = current_caller()
 
-        async def here() -> rfq_pb2.RFQDetails:
+        async def here() -> bytes:
             state = await self._visible(caller, request.rfq_id)
-            return rfq_to_proto(state, self._clock.now())
+            return rfq_to_bytes(state, self._clock.now())
 
         return await self._routed(here, "GetRFQ", request, context, caller)
 
@@ -179,8 +174,8 @@ class RFQs(rfq_pb2_grpc.RFQServiceServicer):
 
     async def _routed(
         self, here: Any, method: str, request: Any, context: Any, caller: Caller
-    ) -> rfq_pb2.RFQDetails:
-        async def there(stub: rfq_pb2_grpc.RFQServiceStub) -> rfq_pb2.RFQDetails:
+    ) -> Details:
+        async def there(stub: rfq_pb2_grpc.RFQServiceStub) -> Details:
             metadata = (*self._metadata(caller), HOP)
             timeout = self._config.command_timeout_s
             return await getattr(stub, method)(request, timeout=timeout, metadata=metadata)
