@@ -108,6 +108,4 @@ def event_id(tenant: str, entity_type: str, entity_id: str, sequence: int) -> st
     total = _event_hash(tenant, entity_type).copy()
     total.update(_prefixed((entity_id, str(sequence))))
     text = total.hexdigest()
-    return (
-        f"{text[:8]}-{text[8:12]}-8{text[13:16]}-{_VARIANT[text[16]]}{text[17:20]}-{text[20:]}"
-    )
+    return f"{text[:8]}-{text[8:12]}-8{text[13:16]}-{_VARIANT[text[16]]}{text[17:20]}-{text[20:]}"

@@ -156,7 +156,7 @@ class Hearing:
         self._settle(follow, key)
         if not await owner.bus.wait(follow.topic, number, self._cursor[key], SETTLE_S):
             return
-        lane = ("follow", *key)
+        lane, heard = ("follow", *key), _HEARD.labels(owner.aggregate.service, follow.topic)
         for record in await owner.bus.read(follow.topic, number, self._cursor[key]):
             while owner.lanes.length(lane) >= owner.limits.heard:  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
@@ -169,7 +169,7 @@ class Hearing:
                 self._passed[key] = record, since
             else:
                 self._put(follow, key, record)
-            _HEARD.labels(owner.aggregate.service, follow.topic).inc()
+            heard.inc()
 
     def _put(self, follow: Follow, key: tuple[str, str, int], record: Record) -> None:
         owner = self._owner

@@ -249,8 +249,10 @@ class Owner(Generic[S]):
         they ring.
         """
         if cell.deadline is not None and cell.live:
+            is_next = not self._timers or cell.deadline < self._timers[0][0]
             heapq.heappush(self._timers, (cell.deadline, tenant, entity))
-            self._tick.set()
+            if is_next:  # otherwise who watches the time wakes up early enough
+                self._tick.set()
 
     def merge(self, fold: Fold) -> None:
         """After the commit: memory, timers, replies, readers, and only then the answers."""

@@ -19,7 +19,7 @@ def _heads(batch: Batch) -> tuple[Any, ...]:
     )
 
 
-_NONE: list[Any] = []
+_NONE: list[Any] = []  # where the function goes through the array; elsewhere null is quicker
 
 
 def _advances(batch: Batch) -> tuple[Any, ...]:
@@ -38,7 +38,7 @@ def _advances(batch: Batch) -> tuple[Any, ...]:
 def _entries(batch: Batch) -> tuple[Any, ...]:
     e = batch.entries
     if not e:
-        return (_NONE,) * 8
+        return (None,) * 8
     return (
         [x.tenant for x in e],
         [x.part for x in e],
@@ -51,9 +51,15 @@ def _entries(batch: Batch) -> tuple[Any, ...]:
     )
 
 
+def _absent(batch: Batch) -> tuple[Any, ...]:
+    if not batch.absent:
+        return (None,) * 2
+    return [x[0] for x in batch.absent], [x[1] for x in batch.absent]
+
+
 def _new(rows: list[Row]) -> tuple[Any, ...]:
     if not rows:
-        return (_NONE,) * 10
+        return (None,) * 10
     n = [r.snapshot for r in rows]
     return (
         [x.tenant for x in rows],
@@ -71,7 +77,7 @@ def _new(rows: list[Row]) -> tuple[Any, ...]:
 
 def _changed(rows: list[Row]) -> tuple[Any, ...]:
     if not rows:
-        return (_NONE,) * 9
+        return (None,) * 9
     u = [r.snapshot for r in rows]
     return (
         [x.tenant for x in rows],
@@ -101,8 +107,7 @@ def put_columns(batch: Batch) -> tuple[Any, ...]:
         *_heads(batch),
         *_advances(batch),
         *_entries(batch),
-        [x[0] for x in batch.absent],
-        [x[1] for x in batch.absent],
+        *_absent(batch),
         *_new(new),
         *_changed(old),
         _head_numbers(batch),
@@ -135,10 +140,5 @@ def append_columns(batch: Batch) -> tuple[Any, ...]:
         [x.type for x in r],
         [x.event_id for x in r],
         [x.body for x in r],
-        [x[0] for x in s],
-        [x[1] for x in s],
-        [x[2] for x in s],
-        [x[3] for x in s],
-        [x[4] for x in s],
-        [x[5] for x in s],
+        *([x[n] for x in s] if s else None for n in range(6)),
     )

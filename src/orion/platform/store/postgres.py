@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from functools import cache
 from typing import Any
 
 import asyncpg
@@ -84,13 +85,11 @@ class PostgresStore:
 
     async def put(self, batch: Batch) -> None:
         """See the port."""
-        await self._write(
-            batch, f"select {_schema(batch.service)}.put({_marks(51)})", put_columns(batch)
-        )
+        await self._write(batch, _put_of(batch.service), put_columns(batch))
 
     async def append(self, batch: Batch) -> None:
         """See the port."""
-        await self._write(batch, f"select bus.append({_marks(23)})", append_columns(batch))
+        await self._write(batch, _APPEND, append_columns(batch))
 
     async def _write(self, batch: Batch, call: str, columns: tuple[Any, ...]) -> None:
         connection, statement = await self._line(batch.service, call)
@@ -452,6 +451,14 @@ class PostgresStore:
 
 def _marks(count: int) -> str:
     return ", ".join(f"${i}" for i in range(1, count + 1))
+
+
+_APPEND = f"select bus.append({_marks(23)})"
+
+
+@cache
+def _put_of(service: str) -> str:
+    return f"select {_schema(service)}.put({_marks(51)})"
 
 
 def _schema(service: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import cache
 
 from orion.platform import telemetry
 from orion.platform.bus.port import Bus, Record
@@ -21,6 +22,7 @@ from orion.wire.stubs import lp_pb2, rfq_pb2
 MICROS = 1_000_000
 _OPEN = telemetry.gauge("lp_open_requests", "RFQs dealers are being asked about")
 _ASKED = telemetry.counter("lp_requests", "Requests meant for a dealer", ("lp", "how"))
+_asked = cache(_ASKED.labels)  # looked up once, counted often
 
 
 class Desk:
@@ -136,7 +138,7 @@ class Desk:
                 if not self._meters[lp_id].take(now):
                     self.pass_for(message.request.rfq_id, lp_id, "THROTTLED")
                     continue
-                _ASKED.labels(lp_id, "sent").inc()
+                _asked(lp_id, "sent").inc()
             is_over = message.HasField("ended")
             link.put(message, patience_s=self._patience_s if is_over else 0.0)
 

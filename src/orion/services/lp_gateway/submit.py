@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from orion.core.ids import slot_in
@@ -20,6 +21,7 @@ MAX_QUEUED = 20_000
 _SUBMITTED = telemetry.counter(
     "lp_answers", "Dealers' answers handed to the RFQ service", ("lp", "kind")
 )
+_submitted = cache(_SUBMITTED.labels)  # looked up once, counted often
 _REFUSED = telemetry.counter("lp_answers_refused", "Dealers' answers not taken", ("lp", "code"))
 
 
@@ -34,7 +36,7 @@ class Submitter:
 
     def put(self, answer: rfq_pb2.DealerAnswer, on_outcome: OnOutcome) -> None:
         """Queues an answer; `on_outcome` is called once. Never blocks."""
-        _SUBMITTED.labels(answer.lp_id, answer.WhichOneof("answer")).inc()
+        _submitted(answer.lp_id, answer.WhichOneof("answer")).inc()
         lane = self._lanes[slot_in(answer.rfq_id) % len(self._lanes)]
         if len(lane.waiting) >= MAX_QUEUED:
             self._finish(answer, on_outcome, rfq_pb2.AnswerOutcome(taken=False, code="SYS-904"))

@@ -38,8 +38,11 @@ class Counting:
                 count(event)
         for _, _, state in commit.states:
             if state.ended_at is not None:
-                _ENDED.labels(state.status.value).inc()
+                _ended(state.status.value).inc()
                 _QUOTES.observe(len(state.quotes))
+
+
+_ended, _won = cache(_ENDED.labels), cache(_WINS.labels)
 
 
 @cache
@@ -60,7 +63,7 @@ def count(event: e.Event) -> None:
         case e.QuoteDiscarded():
             _DISCARDED.labels(event.lp_id, event.code).inc()
         case e.RFQTraded():
-            _WINS.labels(event.lp_id).inc()
+            _won(event.lp_id).inc()
         case e.LastLookPassed():
             _LOOKS.labels(event.quote.lp_id, "passed").inc()
         case e.QuoteAcceptanceRejected():
