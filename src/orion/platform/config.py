@@ -73,6 +73,33 @@ class PlatformConfig:
     session_max_seconds: int = option(
         28800, "A browser session ends after so long in any case", min=60, max=86400
     )
+    redis_url: str = option(
+        "", "The cache of the cluster profile, such as redis://host:6379/0; rediss:// for TLS"
+    )
+    redis_user: str = option("", "User at the Redis; empty: its default user")
+    redis_password_file: str = option("", "File with the Redis password; empty: none")
+    redis_ca_file: str = option("", "Certificates to trust for rediss://; empty: the machine's")
+    redis_cert_file: str = option("", "Own certificate for a Redis that asks for one (PEM)")
+    redis_key_file: str = option("", "Key of that certificate (PEM)")
+    redis_timeout_ms: int = option(
+        250, "Longest wait for the Redis; then it counts as lost until it answers", min=10, max=5000
+    )
+    blob_url: str = option(
+        "",
+        "Where archives lie: a folder as file:///…, or s3://bucket/prefix; empty: DATA_DIR/blobs",
+    )
+    blob_endpoint: str = option(
+        "", "The S3 endpoint, such as http://host:8333; empty: AWS, by region"
+    )
+    blob_region: str = option("us-east-1", "Region of the bucket")
+    blob_credentials_file: str = option(
+        "",
+        "File with access key and secret key, a line each; empty: the machine's own role",
+    )
+    blob_ca_file: str = option("", "Certificates to trust besides the machine's, for S3 over TLS")
+    blob_timeout_ms: int = option(
+        10_000, "Longest wait for one request to S3", min=100, max=300_000
+    )
 
 
 def _kind(annotation: Any) -> Any:

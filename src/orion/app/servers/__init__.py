@@ -1,0 +1,1 @@
+"""Real servers of the cluster profile, run on this machine: for `make cluster` and for tests."""
