@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Sequence
+import time
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,7 @@ from orion.services.marketdata_ingest.formats import (
     symbols_in,
     venue_json,
 )
-from orion.services.marketdata_ingest.ingest import Ingest
+from orion.services.marketdata_ingest.ingest import STALLED_S, Ingest
 from orion.services.marketdata_ingest.intake import Intake
 from orion.services.marketdata_ingest.mock_venue import VenueFeed, mock_line_source
 from orion.services.marketdata_ingest.module import crosses_of
@@ -183,6 +184,32 @@ async def test_nothing_is_lost_or_doubled_while_the_log_is_away() -> None:
     await asyncio.wait_for(run.run(), 20)
     assert [str(t.bid) for t in shelf.ticks] == [f"1.{n:04}" for n in range(1, 301)]
     assert run.intake.account.published == 300
+
+
+async def test_what_was_not_heard_because_we_stood_still_is_no_silence() -> None:
+    clock, shelf = ManualClock(T0), Shelf()
+
+    class Beating(HandFeed):
+        async def batches(self) -> AsyncIterator[FeedBatch]:
+            for second in range(2):
+                yield FeedBatch([row("1.1", "1.2", at=clock.now())], tuple(self.symbols))
+                if second == 1:
+                    return
+                loop = asyncio.get_running_loop()
+                # Its next sign is due a moment after silence is looked for; then nobody runs.
+                loop.call_later(0.1, self._stand_still)
+                await asyncio.sleep(0.35)
+
+        def _stand_still(self) -> None:
+            clock.at += 60 * SECOND
+            time.sleep(STALLED_S + 0.3)
+
+    it = Intake({"EURUSD": instruments()["EURUSD"]}, Rules(), at=T0)
+    run = Ingest(
+        [Beating(symbols={"EUR/USD": "EURUSD"})], it, shelf, clock, in_flight=50, look_ms=300
+    )
+    await asyncio.wait_for(run.run(), 20)
+    assert len(shelf.ticks) == 2 and shelf.status == []
 
 
 async def test_a_row_that_breaks_our_code_does_not_stop_the_feed(

@@ -146,6 +146,26 @@ async def test_a_quiet_symbol_shows_its_sign_of_life(world: World) -> None:
         assert item["heartbeatAt"].startswith("2096-") and item["bid"] == price["bid"]
 
 
+async def test_a_sign_of_life_goes_out_before_a_screen_would_look_stale(world: World) -> None:
+    world.edge.ticks.limits({"USDJPY": 2_000})
+    async with world.connect(world.token()) as ws:
+        await say(ws, op="subscribe", channel="ticks", instrumentIds=["USDJPY", "GBPUSD"])
+        await hear(ws, "snapshot")
+        start = 4_000_000_100_000_000
+        for ms in (0, 500, 1_000):  # the second comes too soon after the first to be worth a frame
+            beats = [
+                marketdata_pb2.Heartbeat(instrument_id=name, at_us=start + ms * 1_000)
+                for name in ("USDJPY", "GBPUSD")
+            ]
+            world.up.ticks.push(ticks(heartbeats=beats))
+            if ms != 500:
+                frame = await hear(ws, "update", "ticks")
+                expected = {"USDJPY", "GBPUSD"} if ms == 0 else {"USDJPY"}
+                assert {i["instrumentId"] for i in frame["items"]} == expected
+        # GBPUSD has the time of those whose limits nobody told: two seconds.
+        assert frame["items"][0]["heartbeatAt"] == "2096-10-02T07:08:21.000Z"
+
+
 async def test_instruments_one_may_not_see_do_not_exist(world: World) -> None:
     async with world.connect(world.token()) as ws:  # FX only
         await say(

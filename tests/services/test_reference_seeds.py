@@ -11,6 +11,7 @@ import pytest
 
 from orion.core.instrument import AssetClass
 from orion.core.settlement import is_business_day, settlement_date
+from orion.services.marketdata_ingest.feed import HEARTBEAT_US
 from orion.services.marketdata_ingest.simulator import load_market
 from orion.services.reference.catalogue import Catalogue
 from orion.services.reference.seeds import SeedError, is_isin, load
@@ -48,6 +49,15 @@ def test_each_instrument_can_be_dealt(instrument) -> None:
     if i.asset_class in (AssetClass.RATES, AssetClass.CREDIT):
         assert i.maturity and i.coupon is not None and i.contract_size == i.contract_size / 1
         assert str(i.contract_size) == "0.01"
+
+
+def test_a_currency_that_says_nothing_for_two_seconds_is_amber_after_five_red() -> None:
+    limits = {
+        (i.stale_amber_ms, i.stale_red_ms) for i in seeds().instruments if i.asset_class == "FX"
+    }
+    assert limits == {(2_000, 5_000)}
+    # What feeds say must come often enough for that, with one sign lost on the way.
+    assert 3 * HEARTBEAT_US <= 2_000 * 1_000
 
 
 def test_the_simulator_knows_exactly_the_instruments() -> None:

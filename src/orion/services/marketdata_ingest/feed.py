@@ -13,6 +13,9 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 Micros = int
+# How often a source says that it lives. FX is amber after two seconds of silence: a sign may be
+# lost or late on its way to a screen, and a quiet pair still looks as alive as it is.
+HEARTBEAT_US = 500_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ MAX_GROUP = 1_000
 # so long after a group the next may begin: one commit costs the same for one tick and for a hundred
 GROUP_GAP_S = 0.008
 MAX_PAUSE_S = 1.0
+STALLED_S = 1.0
 _PUBLISHED = telemetry.counter("md_ticks_published", "Ticks that lie on the bus")
 _WAITING = telemetry.gauge("md_ticks_waiting", "Ticks that wait for the log")
 
@@ -55,6 +56,7 @@ class Ingest:
         self._something, self._room = asyncio.Event(), asyncio.Event()
         self._room.set()
         self.finished: set[str] = set()
+        self.beat = asyncio.Event()  # the next sign of life; a new one after each
 
     @property
     def names(self) -> Mapping[str, frozenset[str]]:
@@ -94,6 +96,9 @@ class Ingest:
             self.intake.account.dropped["BUG"] += rows
             telemetry.log.error("a batch could not be taken in", feed=feed.name, exc_info=error)
             return
+        if batch.alive:
+            self.beat.set()
+            self.beat = asyncio.Event()
         if self._on_tick is not None:
             for tick in ticks:
                 self._on_tick(feed.name, tick)
@@ -109,9 +114,13 @@ class Ingest:
             self._room.clear()
 
     async def _watch(self) -> None:
+        loop = asyncio.get_running_loop()
         while True:
+            slept = loop.time()
             await asyncio.sleep(self._look_s)
-            self._queue((), self.intake.look(self._clock.now()))
+            # Where we ourselves stood still, nobody could be heard: first let the feeds speak.
+            if loop.time() - slept < self._look_s + STALLED_S:
+                self._queue((), self.intake.look(self._clock.now()))
 
     async def _write(self) -> None:
         pause = 0.05

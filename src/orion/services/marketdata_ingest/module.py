@@ -198,6 +198,10 @@ class Service:
         )
         return pulse
 
+    def beat(self) -> asyncio.Event:
+        """Set with the next sign of life of a feed."""
+        return self.ingest.beat if self.ingest else asyncio.Event()
+
     def ready(self) -> str | None:
         """None, or why not yet."""
         if self.ingest is None:
@@ -251,7 +255,7 @@ def build(ports: Ports, config: Config) -> Module:
         rpc=[
             (
                 marketdata_pb2_grpc.add_MarketFeedServiceServicer_to_server,
-                MarketFeedRpc(service.pulse),
+                MarketFeedRpc(service.pulse, service.beat),
             )
         ],
         tasks=[*tasks, service.run],

@@ -14,10 +14,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from orion.platform.clock import Clock
-from orion.services.marketdata_ingest.feed import FeedBatch, RawQuote
+from orion.services.marketdata_ingest.feed import HEARTBEAT_US, FeedBatch, RawQuote
 from orion.services.marketdata_ingest.formats import recognise, rows, symbols_in
 
-HEARTBEAT_US = 1_000_000
 MAX_BATCH = 500
 PAUSE_BETWEEN_LOOPS_US = 1_000_000
 

@@ -6,10 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping
 
 from orion.platform.clock import Clock
-from orion.services.marketdata_ingest.feed import FeedBatch, RawQuote
+from orion.services.marketdata_ingest.feed import HEARTBEAT_US, FeedBatch, RawQuote
 from orion.services.marketdata_ingest.simulator import SimRow, Simulator
 
-HEARTBEAT_US = 1_000_000
 MAX_BATCH = 1_000
 # further behind than this, the market waits for us instead of racing to catch up
 MAX_LAG_US = 500_000

@@ -323,6 +323,7 @@ class Edge:
                         metadata=where.as_service(),
                     )
                 self._classes = {i.instrument_id: i.asset_class for i in answer.instruments}
+                self.ticks.limits({i.instrument_id: i.stale_amber_ms for i in answer.instruments})
             except Coded as error:
                 pause = 0.2 if not self._classes else 2.0
                 telemetry.log.debug("instruments are not known", error=str(error))

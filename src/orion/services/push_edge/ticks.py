@@ -9,7 +9,7 @@ skipped and gets the newest of what it missed later.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from orion.platform import telemetry
@@ -17,7 +17,8 @@ from orion.services.push_edge import frames
 from orion.services.push_edge.config import Config
 from orion.wire.stubs import marketdata_pb2
 
-QUIET_US = 2_000_000  # a quiet instrument's sign of life goes out this often
+QUIET_US = 2_000_000  # a quiet instrument's sign of life goes out at least this often,
+QUIET_SHARE = 3 / 8  # and when so much of the time is over after which it would look stale
 SLICE_S = 0.004  # after so long a flush lets others run
 ITEMS_PER_FRAME = 200
 _FLUSH = telemetry.histogram("edge_flush_seconds", "Time to write one flush to all sockets")
@@ -85,7 +86,9 @@ class TickHub:
         self._latest: list[marketdata_pb2.MarketTick | None] = []
         self._encoded: list[bytes | None] = []
         self._signs: list[int] = []  # last sign of life of the feed
-        self._told: list[int] = []  # when this instrument was last flushed
+        self._shown: list[int] = []  # the sign of life that screens know
+        self._quiet: list[int] = []  # how much older than the newest it may be
+        self._quiet_of: dict[str, int] = {}
         self._stale: set[int] = set()
         self._groups: dict[int, dict[Socket, None]] = {}
         self._bits_of: dict[int, tuple[int, ...]] = {}  # of each group's mask
@@ -119,6 +122,16 @@ class TickHub:
         if self._dirty:
             self._wake.set()
 
+    def limits(self, amber_ms: Mapping[str, int]) -> None:
+        """After which silence a screen shows an instrument as amber: its signs of life are sent
+        in time.
+        """
+        self._quiet_of = {
+            name: min(QUIET_US, int(ms * 1000 * QUIET_SHARE)) for name, ms in amber_ms.items() if ms
+        }
+        for bit, name in enumerate(self._names):
+            self._quiet[bit] = self._quiet_of.get(name, QUIET_US)
+
     def _bit(self, name: str) -> int:
         bit = self._bits.get(name)
         if bit is None:
@@ -127,14 +140,15 @@ class TickHub:
             self._latest.append(None)
             self._encoded.append(None)
             self._signs.append(0)
-            self._told.append(0)
+            self._shown.append(0)
+            self._quiet.append(self._quiet_of.get(name, QUIET_US))
         return bit
 
     def _beat(self, bit: int, at: int) -> None:
         if at <= self._signs[bit]:
             return
         self._signs[bit] = at
-        if self._latest[bit] is not None and at - self._told[bit] >= QUIET_US:
+        if self._latest[bit] is not None and at - self._shown[bit] >= self._quiet[bit]:
             self._encoded[bit] = None
             self._dirty |= 1 << bit
 
@@ -219,9 +233,8 @@ class TickHub:
         slice_began = self._time()
         dirty, self._dirty = self._dirty, 0
         self.seq += 1
-        now = self._now()
         for bit in _ones(dirty):
-            self._told[bit] = now
+            self._shown[bit] = self._signs[bit]
         head = frames.head("update", "ticks", self.seq)
         joined: dict[int, bytes] = {}
         sent = skipped = 0
