@@ -22,7 +22,7 @@ from orion.platform.cache.memory import MemoryCache
 from orion.platform.clock import SystemClock
 from orion.platform.config import Settings
 from orion.platform.module import Module, Ports
-from orion.platform.rpc import Directory, RpcServer
+from orion.platform.rpc import Directory, Home, RpcServer
 from tests.forged import SERVICE_KEY, Forger
 from tests.services.machine import Machine
 from tests.web import served
@@ -84,7 +84,9 @@ class Desk:
 
 
 @contextlib.asynccontextmanager
-async def opened(machine: Machine, tmp: Path, names: tuple[str, ...]) -> AsyncIterator[Desk]:
+async def opened(
+    machine: Machine, tmp: Path, names: tuple[str, ...], cache: MemoryCache | None = None
+) -> AsyncIterator[Desk]:
     """Runs the named services and the door."""
     clock = SystemClock()
     address = f"unix:{tmp}/rpc.sock"
@@ -107,13 +109,14 @@ async def opened(machine: Machine, tmp: Path, names: tuple[str, ...]) -> AsyncIt
             clock=clock,
             service_key=SERVICE_KEY,
         )
-        directory = Directory(addresses, ServiceTokens(SERVICE_KEY, "bff_workstation", clock))
+        tokens = ServiceTokens(SERVICE_KEY, "bff_workstation", clock)
+        directory = Directory(addresses, tokens, Home(address))
         ports = Ports(
             clock=clock,
             bus=machine.bus,
             store=machine.store,
             database=machine.database,
-            cache=MemoryCache(),
+            cache=cache or MemoryCache(),
             directory=directory,
             verifier=verifier,
             settings=settings,
@@ -127,10 +130,10 @@ async def opened(machine: Machine, tmp: Path, names: tuple[str, ...]) -> AsyncIt
     async with contextlib.AsyncExitStack() as stack:
         await stack.enter_async_context(served(make))
         desk = built[0]
-        rpc = RpcServer(address, desk.verifier.verify)
+        rpc = RpcServer(address, desk.verifier.verify, desk.directory.home)
         for module in desk.modules.values():
             for register, servicer in module.rpc:
-                register(servicer, rpc.server)
+                rpc.add(register, servicer)
         await rpc.start()
         await rpc.set_ready(True)
         tasks = [asyncio.create_task(t()) for m in desk.modules.values() for t in m.tasks]

@@ -19,7 +19,7 @@ from orion.platform.clock import SystemClock
 from orion.platform.config import ConfigError, Settings
 from orion.platform.embedded import Access
 from orion.platform.module import Ports
-from orion.platform.rpc import Directory
+from orion.platform.rpc import Directory, Home
 from orion.platform.secret_files import SecretFiles
 from orion.platform.store.database import PostgresDatabase
 from orion.platform.store.postgres import PostgresStore
@@ -60,7 +60,8 @@ async def open_ports(process: str, settings: Settings) -> AsyncIterator[Ports]:
         store = await stack.enter_async_context(PostgresStore.open(door, say=letter_fact))
         bus = await stack.enter_async_context(PostgresBus.open(door))
         database = await stack.enter_async_context(PostgresDatabase.open(door))
-        directory = Directory(addresses(settings), ServiceTokens(key, process, clock))
+        home = Home(settings.rpc_address(process))
+        directory = Directory(addresses(settings), ServiceTokens(key, process, clock), home)
         stack.push_async_callback(directory.close)
         yield Ports(
             clock=clock,
@@ -72,7 +73,7 @@ async def open_ports(process: str, settings: Settings) -> AsyncIterator[Ports]:
             verifier=_verifier(settings, clock, key),
             settings=settings,
             telemetry=None,
-            address=settings.rpc_address(process),
+            address=home.address,
         )
 
 

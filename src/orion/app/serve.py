@@ -43,10 +43,10 @@ async def serve(
     async with AsyncExitStack() as stack:
         ports = await stack.enter_async_context(open_ports(process, settings))
         modules = [_build(name, ports, settings) for name in names]
-        rpc = RpcServer(settings.rpc_address(process), ports.verifier.verify)
+        rpc = RpcServer(ports.address, ports.verifier.verify, ports.directory.home)
         for module in modules:
             for register, servicer in module.rpc:
-                register(servicer, rpc.server)
+                rpc.add(register, servicer)
         await rpc.start()
         stack.push_async_callback(rpc.stop)
         metrics = await telemetry.serve_metrics(settings.run_dir / f"{process}.metrics.sock")

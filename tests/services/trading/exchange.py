@@ -21,7 +21,7 @@ from orion.platform.cache.memory import MemoryCache
 from orion.platform.clock import SystemClock
 from orion.platform.config import Settings
 from orion.platform.module import Module, Ports
-from orion.platform.rpc import Directory, RpcServer, rpc_errors
+from orion.platform.rpc import Directory, Home, RpcServer, rpc_errors
 from orion.platform.store.database import PostgresDatabase
 from orion.platform.store.postgres import PostgresStore
 from orion.wire.stubs import common_pb2, rfq_pb2, rfq_pb2_grpc, trade_pb2, trade_pb2_grpc
@@ -59,11 +59,12 @@ class Process:
         self._store = PostgresStore(x.db.writer)
         self._bus = PostgresBus(x.db.writer)
         self._database = PostgresDatabase(x.db.reader, x.db.writer)
-        self.rpc = RpcServer(self.address, x.verifier.verify)
+        home = Home(self.address)
+        self.rpc = RpcServer(self.address, x.verifier.verify, home)
         self.directories = []
         for service in self.services:
             entry = MODULES[service]
-            directory = Directory(x.addresses, ServiceTokens(SERVICE_KEY, service, x.clock))
+            directory = Directory(x.addresses, ServiceTokens(SERVICE_KEY, service, x.clock), home)
             self.directories.append(directory)
             ports = Ports(
                 clock=x.clock, bus=self._bus, store=self._store, database=self._database,
@@ -73,7 +74,7 @@ class Process:
             module = entry.build(ports, x.settings.section(service, entry.config_type))
             self.modules[service] = module
             for register, servicer in module.rpc:
-                register(servicer, self.rpc.server)
+                self.rpc.add(register, servicer)
         await self.rpc.start()
         tasks = [task for module in self.modules.values() for task in module.tasks]
         self._tasks = [asyncio.create_task(task()) for task in tasks]

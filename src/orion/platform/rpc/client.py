@@ -16,6 +16,7 @@ import structlog
 
 from orion.platform.caller import Caller
 from orion.platform.errors import Coded, NotOwner, Unavailable, catalogue
+from orion.platform.rpc.local import Home
 
 OPTIONS = (
     ("grpc.max_receive_message_length", 16 * 1024 * 1024),
@@ -32,23 +33,31 @@ Metadata = tuple[tuple[str, str], ...]
 
 class Directory:
     """Where each service is. `service_token` mints the token with which this process speaks for
-    itself.
+    itself. Calls to the address of `home` stay in this process.
     """
 
-    def __init__(self, addresses: Mapping[str, str], service_token: Callable[[], str]):
+    def __init__(
+        self,
+        addresses: Mapping[str, str],
+        service_token: Callable[[], str],
+        home: Home | None = None,
+    ):
         self._addresses = dict(addresses)
         self._token = service_token
+        self.home = home
         self._channels: dict[str, grpc.aio.Channel] = {}
 
     def speaking_as(self, service_token: Callable[[], str]) -> Directory:
         """The same connections, with another service's own voice."""
-        other = Directory(self._addresses, service_token)
+        other = Directory(self._addresses, service_token, self.home)
         other._channels = self._channels
         return other
 
     def channel(self, service: str, address: str | None = None) -> grpc.aio.Channel:
         """The channel to a service (or to one copy of it by address). Connects lazily; cached."""
         target = address or self._addresses[service]
+        if self.home is not None and target == self.home.address:
+            return self.home.channel
         if target not in self._channels:
             self._channels[target] = grpc.aio.insecure_channel(target, options=OPTIONS)
         return self._channels[target]

@@ -4,11 +4,13 @@ and counts.
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import json
 import time
 from collections.abc import AsyncIterator, Callable
 from contextvars import ContextVar
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +25,11 @@ from orion.platform.caller import Caller
 from orion.platform.errors import Coded, NotOwner
 from orion.platform.ids import new_uuid
 from orion.platform.rpc.client import CARRIED, OPTIONS
+from orion.platform.rpc.local import Home
 
 _caller: ContextVar[Caller] = ContextVar("caller")
 _LATENCY = telemetry.histogram("rpc_seconds", "Time to answer a unary RPC", ("method",))
+_latency = cache(_LATENCY.labels)  # looked up once, used often
 _ERRORS = telemetry.counter("rpc_errors", "RPCs that ended with an error", ("method", "code"))
 _OPEN = "/grpc.health.v1.Health/"
 # What a guest's credential ("role:NAME", made for an outside program) may call; everything else is
@@ -47,11 +51,14 @@ class Gate(grpc.aio.ServerInterceptor):
 
     async def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
         handler = await continuation(handler_call_details)
-        method = handler_call_details.method
-        if handler is None or method.startswith(_OPEN):
+        if handler is None:
             return handler
         metadata = dict(handler_call_details.invocation_metadata)
-        return self._wrapped(handler, method, metadata)
+        return self.guard(handler, handler_call_details.method, metadata)
+
+    def guard(self, handler: Any, method: str, metadata: dict[str, Any]) -> Any:
+        """The handler behind the gate, for one call with this metadata."""
+        return handler if method.startswith(_OPEN) else self._wrapped(handler, method, metadata)
 
     async def _enter(self, metadata: dict[str, Any], method: str) -> None:
         token = str(metadata.get("authorization", ""))
@@ -87,7 +94,7 @@ class Gate(grpc.aio.ServerInterceptor):
             except Exception as error:
                 return await _refuse(context, error, name)
             finally:
-                _LATENCY.labels(name).observe(time.perf_counter() - start)
+                _latency(name).observe(time.perf_counter() - start)
                 telemetry.span(f"rpc {name}", began_ns)
 
         async def many(request: Any, context: grpc.aio.ServicerContext) -> AsyncIterator[Any]:
@@ -156,13 +163,21 @@ async def _refuse(context: grpc.aio.ServicerContext, error: Exception, method: s
 
 
 class RpcServer:
-    """The gRPC server of a process, with health."""
+    """The gRPC server of a process, with health. What is added answers at the address, and in
+    `home`, for the callers of this process, without a socket between.
+    """
 
-    def __init__(self, address: str, verify: Callable[[str], Any]):
-        self._address = address
-        self.server = grpc.aio.server(interceptors=[Gate(verify)], options=OPTIONS)
+    def __init__(self, address: str, verify: Callable[[str], Any], home: Home | None = None):
+        self._address, self._gate, self._home = address, Gate(verify), home
+        self.server = grpc.aio.server(interceptors=[self._gate], options=OPTIONS)
         self._health = health_aio.HealthServicer()
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self.server)
+        self.add(health_pb2_grpc.add_HealthServicer_to_server, self._health)
+
+    def add(self, register: Callable[[Any, Any], None], servicer: Any) -> None:
+        """Answers for this servicer. `register`: the generated add_…Servicer_to_server."""
+        register(servicer, self.server)
+        if self._home is not None:
+            register(servicer, self._home)
 
     async def start(self) -> None:
         """Listens. A stale socket file of a dead process is removed first."""
@@ -171,6 +186,8 @@ class RpcServer:
         await self.set_ready(False)  # the health service begins with yes
         self.server.add_insecure_port(self._address)
         await self.server.start()
+        if self._home is not None:
+            self._home.open(self._gate.guard)
 
     async def set_ready(self, ready: bool) -> None:
         """What the health service answers."""
@@ -183,4 +200,5 @@ class RpcServer:
 
     async def stop(self, grace_s: float = 1.0) -> None:
         """Takes no new calls and gives running ones `grace_s`."""
-        await self.server.stop(grace_s)
+        closing = () if self._home is None else (self._home.close(grace_s),)
+        await asyncio.gather(self.server.stop(grace_s), *closing)
