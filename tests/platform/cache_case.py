@@ -61,6 +61,13 @@ class CacheCase:
         await cache.put("prices", {"other": b"1"})
         assert await cache.all("prices") == {"other": b"1"}
 
+    async def test_what_was_taken_off_a_board_is_gone(self, cache: Cache) -> None:
+        await cache.put("prices", {"a": b"1", "b": b"2", "c": b"3"})
+        for _ in range(2):
+            await cache.remove("prices", ["a", "c", "none"])
+        await cache.remove("prices", [])
+        assert await cache.all("prices") == {"b": b"2"}
+
     # ---- notes
 
     async def test_a_note_is_there_until_it_ends(

@@ -8,6 +8,9 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
+from orion.platform.cache.aside import MARK_S
+from orion.platform.cache.memory import MemoryCache
+from orion.platform.clock import ManualClock
 from tests.services.desk import Desk, opened
 from tests.services.machine import Machine
 
@@ -15,9 +18,17 @@ KEY = {"idempotency-key": "a-list-of-mine-1"}
 
 
 @pytest.fixture(scope="module")
-async def desk(machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Desk]:
+def cache() -> MemoryCache:
+    """As many processes of a cluster would have it together."""
+    return MemoryCache(is_shared=True)
+
+
+@pytest.fixture(scope="module")
+async def desk(
+    machine: Machine, tmp_path_factory: pytest.TempPathFactory, cache: MemoryCache
+) -> AsyncIterator[Desk]:
     # No reference service here: who was not welcomed yet cannot be, see the first test.
-    async with opened(machine, tmp_path_factory.mktemp("o"), ("workspace",)) as desk:
+    async with opened(machine, tmp_path_factory.mktemp("o"), ("workspace",), cache) as desk:
         async with machine.database.write("workspace", ["alpha", "beta"]) as sql:
             for tenant in ("alpha", "beta"):
                 for name in ("trader", "trader2"):
@@ -222,3 +233,51 @@ async def test_nobody_touches_anothers_list(desk: Desk, trader: httpx.AsyncClien
         assert {k: v for k, v in absent.json().items() if k not in strip} == {
             k: v for k, v in answers[0].json().items() if k not in strip
         }
+
+
+async def test_lists_come_from_the_cache_until_somebody_changes_them(
+    trader: httpx.AsyncClient, desk: Desk, cache: MemoryCache, monkeypatch: pytest.MonkeyPatch
+):
+    clock = ManualClock()
+    monkeypatch.setattr(cache, "_clock", clock)
+    sent = {"name": "Cached", "instrumentIds": ["EURUSD"], "pinned": []}
+    made = (
+        await trader.post("/api/v1/watchlists", json=sent, headers={"idempotency-key": "c" * 9})
+    ).json()
+
+    async def behind_its_back(name: str) -> None:
+        async with desk.machine.database.write("workspace", ["alpha"]) as sql:
+            statement = "update workspace.watchlists set name = $1 where watchlist_id = $2"
+            await sql.execute(statement, name, made["watchlistId"])
+
+    async def names() -> set[str]:
+        return {w["name"] for w in (await trader.get("/api/v1/watchlists")).json()["items"]}
+
+    # Right after a change nothing is kept: a slower reader could keep what was before it.
+    assert "Cached" in await names()
+    await behind_its_back("Renamed")
+    assert "Renamed" in await names()
+    clock.advance(int(MARK_S * 1_000_000))
+    assert "Renamed" in await names()
+    await behind_its_back("Again")
+    assert "Renamed" in await names()  # from the cache
+    async with desk.as_user("trader2") as other:
+        assert "Renamed" not in str((await other.get("/api/v1/watchlists")).json())
+    # What a user changes is seen at once.
+    changed = {**sent, "name": "Changed", "position": made["position"], "version": made["version"]}
+    place = f"/api/v1/watchlists/{made['watchlistId']}"
+    assert (await trader.put(place, json=changed)).status_code == 200
+    assert "Changed" in await names()
+    clock.advance(int(MARK_S * 1_000_000))
+    assert "Changed" in await names()
+    # Without a cache everything goes on from the tables.
+    await behind_its_back("From the tables")
+    assert "Changed" in await names()
+    cache.fail(True)
+    try:
+        assert "From the tables" in await names()
+        assert (await trader.delete(f"{place}?version=2")).status_code in (200, 204)
+        assert "From the tables" not in await names()
+    finally:
+        cache.fail(False)
+    assert "From the tables" not in await names()

@@ -16,10 +16,13 @@ NANOS = 1_000_000_000
 
 class MemoryCache:
     """Dictionaries. `fail(True)` makes it behave like a lost server, so that fallbacks can be
-    proved.
+    proved; `is_shared` that several services of a test have it together.
     """
 
-    def __init__(self, *, max_keys: int = MAX_KEYS, clock: Clock | None = None):
+    def __init__(
+        self, *, max_keys: int = MAX_KEYS, clock: Clock | None = None, is_shared: bool = False
+    ):
+        self.is_shared = is_shared
         self._spaces: dict[str, dict[str, bytes]] = {}
         # (space, key) → (value, when it ends); the oldest are let go when there are too many.
         self._notes: OrderedDict[tuple[str, str], tuple[bytes, int]] = OrderedDict()
@@ -59,6 +62,12 @@ class MemoryCache:
     async def all(self, space: str) -> dict[str, bytes]:
         """See the port."""
         return dict(self._space(space))
+
+    async def remove(self, space: str, keys: Sequence[str]) -> None:
+        """See the port."""
+        held = self._space(space)
+        for key in keys:
+            held.pop(key, None)
 
     async def clear(self, space: str) -> None:
         """See the port."""

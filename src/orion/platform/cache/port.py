@@ -24,6 +24,11 @@ class Cache(Protocol):
     Boards and notes of the same space's name are different things.
     """
 
+    @property
+    def is_shared(self) -> bool:
+        """True when every process sees the same values."""
+        ...
+
     # ---- boards
 
     async def put(self, space: str, values: Mapping[str, bytes]) -> None:
@@ -38,6 +43,10 @@ class Cache(Protocol):
 
     async def all(self, space: str) -> dict[str, bytes]:
         """Everything on a board. Boards are small (hundreds of keys)."""
+        ...
+
+    async def remove(self, space: str, keys: Sequence[str]) -> None:
+        """Takes these keys off a board."""
         ...
 
     async def clear(self, space: str) -> None:

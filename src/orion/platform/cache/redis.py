@@ -43,6 +43,8 @@ _SECONDS = telemetry.histogram("cache_seconds", "Calls to the cache", ("call",),
 class RedisCache:
     """`async with RedisCache.open(settings.platform) as cache`. See the port."""
 
+    is_shared = True
+
     def __init__(
         self,
         url: str,
@@ -146,6 +148,12 @@ class RedisCache:
         name = f"{self._prefix}:board:{space}"
         found = await self._call("all", lambda: self._redis.hgetall(name))
         return {key.decode(): value for key, value in found.items()}
+
+    async def remove(self, space: str, keys: Sequence[str]) -> None:
+        """See the port."""
+        name = f"{self._prefix}:board:{space}"
+        if keys:
+            await self._call("remove", lambda: self._redis.hdel(name, *keys))
 
     async def clear(self, space: str) -> None:
         """See the port."""

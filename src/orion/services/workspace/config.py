@@ -19,3 +19,6 @@ class Config:
     reference_timeout_ms: int = option(
         2_000, "Deadline of asking for the instruments", min=100, max=30_000
     )
+    cache_s: int = option(
+        60, "How long lists may be answered from a cache that all processes share", min=1, max=3600
+    )

@@ -10,5 +10,5 @@ from orion.wire.stubs.workspace_pb2_grpc import add_WorkspaceServiceServicer_to_
 
 def build(ports: Ports, config: Config) -> Module:
     """Stateless but for its tables."""
-    servicer = WorkspaceRpc(ports.database, ports.directory, ports.clock, config)
+    servicer = WorkspaceRpc(ports.database, ports.cache, ports.directory, ports.clock, config)
     return Module("workspace", rpc=[(add_WorkspaceServiceServicer_to_server, servicer)])

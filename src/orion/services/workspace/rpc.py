@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 from orion.core.ids import derived, slot_of
 from orion.core.permissions import Permission, may
+from orion.platform.cache.aside import Aside
+from orion.platform.cache.port import Cache
 from orion.platform.caller import Caller
 from orion.platform.clock import Clock
 from orion.platform.errors import Coded
 from orion.platform.rpc import Directory, current_caller, rpc_errors
-from orion.platform.store.port import Database
+from orion.platform.store.port import Database, Sql
 from orion.services.workspace import queries
 from orion.services.workspace.config import Config
 from orion.services.workspace.queries import Owner, Watchlist
@@ -41,16 +44,29 @@ def _require(permission: Permission) -> tuple[Caller, Owner]:
 class WorkspaceRpc(WorkspaceServiceServicer):
     """Preferences and watchlists of the caller, never of anyone else."""
 
-    def __init__(self, database: Database, directory: Directory, clock: Clock, config: Config):
+    def __init__(
+        self,
+        database: Database,
+        cache: Cache,
+        directory: Directory,
+        clock: Clock,
+        config: Config,
+    ):
         self._database, self._directory, self._clock, self._config = (
             database,
             directory,
             clock,
             config,
         )
+        self._lists = Aside(cache, "workspace.watchlists", config.cache_s)
 
     def _write(self, owner: Owner) -> Any:
         return self._database.write("workspace", [owner.tenant])
+
+    @asynccontextmanager
+    async def _change_lists(self, owner: Owner) -> AsyncIterator[Sql]:
+        async with self._lists.change(_key(owner)), self._write(owner) as sql:
+            yield sql
 
     async def GetPreferences(self, request: Any, context: Any) -> workspace_pb2.Preferences:
         """Version 0 and an empty object when nothing was saved."""
@@ -74,15 +90,20 @@ class WorkspaceRpc(WorkspaceServiceServicer):
     ) -> workspace_pb2.ListWatchlistsResponse:
         """The first look gives the house's lists."""
         caller, owner = _require(Permission.WATCHLIST_WRITE)
+        held = await self._lists.get(_key(owner))
+        if held is not None:
+            return workspace_pb2.ListWatchlistsResponse.FromString(held)
         async with self._database.read(owner.tenant) as sql:
             is_known = await queries.is_welcomed(sql, owner)
             found = await queries.watchlists(sql, owner)
         if not is_known:
             lists = await self._house_lists(caller, owner)
-            async with self._write(owner) as sql:
+            async with self._change_lists(owner) as sql:
                 await queries.welcome(sql, owner, lists, self._clock.now())
                 found = await queries.watchlists(sql, owner)
-        return workspace_pb2.ListWatchlistsResponse(items=[_message(w) for w in found])
+        answer = workspace_pb2.ListWatchlistsResponse(items=[_message(w) for w in found])
+        await self._lists.fill(_key(owner), answer.SerializeToString())
+        return answer
 
     async def PutWatchlist(self, request: Any, context: Any) -> workspace_pb2.Watchlist:
         """Without an id: creates, under the idempotency key. With one: replaces when `version` is
@@ -91,7 +112,7 @@ class WorkspaceRpc(WorkspaceServiceServicer):
         _, owner = _require(Permission.WATCHLIST_WRITE)
         wanted = self._checked(request.watchlist)
         if wanted.watchlist_id:
-            async with self._write(owner) as sql:
+            async with self._change_lists(owner) as sql:
                 return _message(await queries.replace(sql, owner, wanted))
         if not request.idempotency_key:
             raise Coded("API-101")
@@ -102,7 +123,7 @@ class WorkspaceRpc(WorkspaceServiceServicer):
         new = Watchlist(
             new_id, wanted.name, wanted.instrument_ids, wanted.pinned, wanted.position, 1
         )
-        async with self._write(owner) as sql:
+        async with self._change_lists(owner) as sql:
             return _message(
                 await queries.create(sql, owner, new, made_with, self._config.max_watchlists)
             )
@@ -112,7 +133,7 @@ class WorkspaceRpc(WorkspaceServiceServicer):
     ) -> workspace_pb2.DeleteWatchlistResponse:
         """Throws one of the caller's lists away."""
         _, owner = _require(Permission.WATCHLIST_WRITE)
-        async with self._write(owner) as sql:
+        async with self._change_lists(owner) as sql:
             await queries.remove(sql, owner, request.watchlist_id[:64], request.version)
         return workspace_pb2.DeleteWatchlistResponse()
 
@@ -158,6 +179,10 @@ class WorkspaceRpc(WorkspaceServiceServicer):
             )
             for position, (name, instruments, pinned) in enumerate(lists)
         ]
+
+
+def _key(owner: Owner) -> str:
+    return f"{owner.tenant}/{owner.subject}"
 
 
 def _instruments(ids: Sequence[str], limit: int) -> list[str]:
