@@ -241,6 +241,41 @@ async def test_passes_and_withdrawals(exchange: Exchange) -> None:
         assert refused.value.code == "RFQ-208"
 
 
+async def test_the_blotter_counts_one_quote_of_each_dealer(exchange: Exchange) -> None:
+    trader = exchange.person()
+    async with (
+        Dealer(exchange, "NORTHGATE") as one, Dealer(exchange, "HALDEN") as other,
+        Dealer(exchange, "MERIDIANX") as third,
+    ):  # fmt: skip
+        made = await trader.create(lp_ids=["NORTHGATE", "HALDEN", "MERIDIANX"])
+        for dealer in (one, other, third):
+            await dealer.asked(made.rfq_id)
+        third.quote(made.rfq_id, "1.10009")
+        await third.outcome("1")
+        third.say(withdraw=lp_pb2.WithdrawAnswer(rfq_id=made.rfq_id, dealer_quote_ref="1"))
+        for n in range(4):  # each takes the place of the one before
+            one.quote(made.rfq_id, f"1.1000{5 + n}", f"n{n}")
+            await one.outcome(f"n{n}")
+        for ref, passed in (("h0", False), ("h1", True)):
+            other.quote(made.rfq_id, "1.10001", ref)
+            await other.outcome(ref)
+            await trader.accept(await trader.quoted(made.rfq_id, 2))
+            look = await other.hears("last_look", lambda m, r=ref: m.dealer_quote_ref == r)
+            reply = lp_pb2.LastLookReply(rfq_id=made.rfq_id, quote_id=look.quote_id, passed=passed)
+            other.say(last_look=reply)
+            await trader.settled(made.rfq_id, "TRADED" if passed else "QUOTING")
+        seen = await trader.get(made.rfq_id)
+        assert len(seen.quotes) == 7, "all are kept"
+        gone = {"WITHDRAWN", "LAST_LOOK_REJECTED"}
+        assert sum(q.status not in gone for q in seen.quotes) == 2, "as a screen counts them"
+
+        async def counted() -> bool:
+            rows = (await trader.list(rfq_id=made.rfq_id, status=["TRADED"])).items
+            return bool(rows) and (rows[0].quote_count, rows[0].dealer_count) == (2, 3)
+
+        await until(counted, "the blotter counts as the screen does")
+
+
 @pytest.mark.parametrize(
     ("credential", "lp_id", "status"),
     [

@@ -58,7 +58,7 @@ export const rfqColumns: GridColumn<RfqRow>[] = [
   {
     id: 'quotes',
     head: 'Quotes',
-    name: 'Quotes received',
+    name: "Dealers' quotes",
     width: 48,
     align: 'right',
     numeric: true,

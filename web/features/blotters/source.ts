@@ -9,13 +9,16 @@ import type { BlotterSource } from './Blotter';
 
 const PAGE = 200;
 
-function rowOf(rfq: Rfq): RfqRow {
+/** Replaced, taken back, or not stood by: one that no longer counts. */
+const GONE: ReadonlySet<string> = new Set(['WITHDRAWN', 'LAST_LOOK_REJECTED']);
+
+export function rowOf(rfq: Rfq): RfqRow {
   const accepted = rfq.quotes.find((q) => q.quoteId === rfq.acceptedQuoteId);
   const best = rfq.quotes.find((q) => q.quoteId === rfq.bestQuoteId);
   const traded = rfq.status === 'TRADED';
   return {
     ...rfq,
-    quoteCount: rfq.quotes.length,
+    quoteCount: rfq.quotes.filter((q) => !GONE.has(q.status)).length,
     dealerCount: rfq.dealers.filter((d) => d.status !== 'EXCLUDED').length,
     bestPrice: best?.price ?? null,
     price: traded ? (accepted?.price ?? null) : null,

@@ -93,8 +93,9 @@ def _ended(event: Any, status: Status, code: str | None, reason: str | None) -> 
 
 
 class RfqBlotter:
-    """rm_rfq_blotter: a line per RFQ with how many quotes there were, the best price seen and the
-    price dealt."""
+    """rm_rfq_blotter: a line per RFQ with how many dealers' quotes stood, the best price seen and
+    the price dealt. A quote that its dealer replaced, took back or did not stand by does not count.
+    """
 
     name = "rm_rfq_blotter"
     service = "rfq"
@@ -109,6 +110,8 @@ class RfqBlotter:
             price = event.quote.price
             seen = {"least": {"lowest": price}, "greatest": {"highest": price}}
             return (Upsert(self.name, key, add={"quote_count": 1}, **seen),)
+        if isinstance(event, e.QuoteWithdrawn):
+            return (Upsert(self.name, key, add={"quote_count": -1}),)
         if isinstance(event, e.QUOTES):
             return ()
         values = {**lifecycle_columns(event), "version": record.seq}
@@ -116,7 +119,8 @@ class RfqBlotter:
             values["dealer_count"] = len(event.dealers)
         if isinstance(event, e.RFQTraded):
             values |= {"price": plain(event.price), "lp_id": event.lp_id}
-        return (Upsert(self.name, key, values),)
+        gone = {"quote_count": -1} if isinstance(event, e.QuoteAcceptanceRejected) else {}
+        return (Upsert(self.name, key, values, add=gone),)
 
 
 class RfqTables:

@@ -81,7 +81,8 @@ def row_of(row: Any, at: int) -> rfq_pb2.RFQRow:
     best = row["lowest"] if row["side"] == "BUY" else row["highest"]
     return rfq_pb2.RFQRow(
         rfq=shown,
-        quote_count=row["quote_count"],
+        # Topics have no order between them: a quote's end may be counted a moment before it.
+        quote_count=max(0, row["quote_count"]),
         dealer_count=row["dealer_count"] or 0,
         best_price=None if best is None else format(best, "f"),
         price=row["price"],
