@@ -85,7 +85,7 @@ class Desk:
 
 @contextlib.asynccontextmanager
 async def opened(
-    machine: Machine, tmp: Path, names: tuple[str, ...], cache: MemoryCache | None = None
+    machine: Machine, tmp: Path, names: tuple[str, ...], cache: Any = None
 ) -> AsyncIterator[Desk]:
     """Runs the named services and the door."""
     clock = SystemClock()

@@ -39,7 +39,7 @@ class Stack:
 
     def __init__(self, ports: Ports, forger: Forger):
         self.ports, self.forger = ports, forger
-        self.cache: MemoryCache = ports.cache
+        self.cache: Any = ports.cache
         self.modules: dict[str, Module] = {}
         channel = ports.directory.channel("reference")
         self.reference = reference_pb2_grpc.ReferenceServiceStub(channel)
@@ -67,6 +67,7 @@ async def running(
     projection: Mapping[str, Any] | None = None,
     reference: Mapping[str, Any] | None = None,
     clock: Clock | None = None,
+    cache: Any = None,
 ) -> AsyncIterator[Stack]:
     """The services of these names, ready."""
     clock = clock or SystemClock()
@@ -95,7 +96,7 @@ async def running(
             bus,
             store,
             database,
-            MemoryCache(),
+            cache or MemoryCache(),
             directory,
             verifier,
             settings,
