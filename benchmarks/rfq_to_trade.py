@@ -226,7 +226,7 @@ async def load(market: Market, measured: Measured, rate: float, seconds: float, 
 
 async def warm(market: Market) -> None:
     """Waits for prices and dealers, then runs a few lives that do not count."""
-    end, n = time.monotonic() + 60, 90_000_000
+    end, n, trial = time.monotonic() + 60, 90_000_000, Measured()
     while time.monotonic() < end:
         trial = Measured()
         watching = asyncio.create_task(watch(market, trial))

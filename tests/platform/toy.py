@@ -212,8 +212,8 @@ class Totals:
 
     name = "rm_totals"
     service = "toy"
-    topics = ("toy.events", "toy.notes")
-    tables = ("rm_totals", "rm_notes")
+    topics: tuple[str, ...] = ("toy.events", "toy.notes")
+    tables: tuple[str, ...] = ("rm_totals", "rm_notes")
     broken = ""
 
     def rows(self, record: Record) -> list[RowOperation]:

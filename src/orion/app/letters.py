@@ -4,6 +4,8 @@ only knows as changes.
 
 from __future__ import annotations
 
+from typing import Any
+
 from orion.core.deadletter import DeadLetterParked, DeadLetterReplayed
 from orion.core.ids import derived, event_id, slot_of
 from orion.platform.store.port import LETTER_TOPIC, LetterChange
@@ -26,7 +28,7 @@ def letter_fact(change: LetterChange) -> Fact:
         correlation = decode_envelope(record.body).correlation_id
     except InvalidEvent:
         correlation = entity
-    event = _replayed(change) if change.outcome else _parked(change)
+    event = _event(change)
     name = event_id(record.tenant, ENTITY, entity, change.sequence)
     body = encode(
         event, tenant=record.tenant, entity_id=entity, sequence=change.sequence, at=change.at,
@@ -36,34 +38,26 @@ def letter_fact(change: LetterChange) -> Fact:
     return Fact(LETTER_TOPIC, entity, change.sequence, type(event).__name__, name, body)
 
 
-def _parked(change: LetterChange) -> DeadLetterParked:
+def _event(change: LetterChange) -> DeadLetterParked | DeadLetterReplayed:
     letter, record = change.letter, change.letter.record
+    where: dict[str, Any] = {
+        "at": change.at,
+        "consumer": letter.consumer,
+        "topic": record.topic,
+        "partition": record.part,
+        "offset": record.offset,
+        "event_id": record.event_id,
+    }
+    if change.outcome:
+        by = change.by or letter.asked_by
+        return DeadLetterReplayed(**where, by=by, outcome=change.outcome)
     return DeadLetterParked(
-        at=change.at,
-        consumer=letter.consumer,
-        topic=record.topic,
-        partition=record.part,
-        offset=record.offset,
+        **where,
         event_type=record.type,
-        event_id=record.event_id,
         parked_entity=record.entity,
         reason=_short(letter.error),
         attempts=letter.attempts,
         consumer_version=letter.version,
-    )
-
-
-def _replayed(change: LetterChange) -> DeadLetterReplayed:
-    letter, record = change.letter, change.letter.record
-    return DeadLetterReplayed(
-        at=change.at,
-        consumer=letter.consumer,
-        topic=record.topic,
-        partition=record.part,
-        offset=record.offset,
-        event_id=record.event_id,
-        by=change.by or letter.asked_by,
-        outcome=change.outcome,
     )
 
 
