@@ -217,7 +217,7 @@ async def test_an_id_token_is_taken_only_for_its_own_request(
     jwt = {"typ": "JWT"}
     good = forger.user(header=jwt, aud="orion-bff", nonce="n1")
     given = await verifier.verify_identity(good, client_id="orion-bff", nonce="n1")
-    assert given == ("u1", "s1")
+    assert (given.subject, given.session_id) == ("u1", "s1")
     wrong = {
         "another nonce": forger.user(header=jwt, aud="orion-bff", nonce="n2"),
         "no nonce": forger.user(header=jwt, aud="orion-bff"),

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from orion.app.modules import MODULES, layout
 from orion.platform.config import ConfigError, PlatformConfig, Settings
+from orion.platform.issuer import issuer_of
 
 OURS = ("ORION_CONFIG", "ORION_READY_FD")  # not fields of any section
 
@@ -26,6 +27,7 @@ def check(settings: Settings) -> list[str]:
         raise ConfigError(
             "ORION_PUBLIC_URL", f"{settings.public_url} is no web address", "Use http://HOST:PORT"
         )
+    issuer_of(settings, ())
     _market(platform)
     for table in settings.tables:
         if table not in MODULES:

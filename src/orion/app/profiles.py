@@ -4,20 +4,21 @@ process."""
 from __future__ import annotations
 
 import asyncio
-import json
-import urllib.request
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 
 from orion.app.letters import letter_fact
 from orion.app.modules import layout
+from orion.core.permissions import Role
 from orion.platform.auth import HttpKeys, ServiceTokens, Verifier
 from orion.platform.bus.postgres import PostgresBus
 from orion.platform.cache.memory import MemoryCache
 from orion.platform.clock import SystemClock
 from orion.platform.config import ConfigError, Settings
+from orion.platform.discovery import read_keys
 from orion.platform.embedded import Access
+from orion.platform.issuer import issuer_of
 from orion.platform.module import Ports
 from orion.platform.rpc import Directory, Home
 from orion.platform.secret_files import SecretFiles
@@ -25,7 +26,6 @@ from orion.platform.store.database import PostgresDatabase
 from orion.platform.store.postgres import PostgresStore
 
 SERVICE_KEY = "service.key"
-JWKS_S = 2.0
 
 
 def secrets(settings: Settings) -> SecretFiles:
@@ -85,13 +85,12 @@ def ports_of(ports: Ports, service: str, settings: Settings) -> Ports:
 
 
 def _verifier(settings: Settings, clock: SystemClock, key: bytes) -> Verifier:
-    # Once in a while, so by the standard library in a thread: an HTTP client library would be a
-    # fifth of what every process imports at its start.
-    def read() -> object:
-        with urllib.request.urlopen(settings.jwks_url, timeout=JWKS_S) as answer:
-            return json.load(answer)
+    issuer = issuer_of(settings, (role.value for role in Role))
+    # Another issuer's keys are where its metadata says, unless that is set.
+    address = settings.platform.oidc_jwks_url if issuer.is_external else settings.jwks_url
 
+    # Once in a while, so by the standard library in a thread.
     async def jwks() -> object:
-        return await asyncio.to_thread(read)
+        return await asyncio.to_thread(read_keys, issuer.url, address)
 
-    return Verifier(HttpKeys(jwks, clock), issuer=settings.issuer, clock=clock, service_key=key)
+    return Verifier(HttpKeys(jwks, clock), issuer=issuer, clock=clock, service_key=key)

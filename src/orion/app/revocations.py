@@ -31,4 +31,6 @@ def _revoked(item: identity_pb2.Revocation) -> Revoked:
         at=item.at_us,
         session_id=item.session_id if item.HasField("session_id") else None,
         subject=item.subject if item.HasField("subject") else None,
+        is_bounded=item.is_bounded,
+        is_lifted=item.is_lifted,
     )

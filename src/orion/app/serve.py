@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,12 +17,11 @@ from typing import Any
 from orion.app.front import front
 from orion.app.modules import MODULES
 from orion.app.profiles import open_ports, ports_of
+from orion.app.revocations import follower
 from orion.platform import telemetry
 from orion.platform.config import Settings
 from orion.platform.module import Module, Ports
-from orion.platform.revocations import Revoked, follow
 from orion.platform.rpc import RpcServer
-from orion.wire.stubs import identity_pb2, identity_pb2_grpc
 
 READY_POLL_S = 0.02
 
@@ -115,22 +114,7 @@ def _doors(settings: Settings, modules: Sequence[Module]) -> _Doors:
 async def follow_revocations(ports: Ports) -> None:
     """Keeps this process's verifier told of ended sessions and disabled users."""
 
-    async def watch() -> AsyncIterator[list[Revoked]]:
-        stub = identity_pb2_grpc.IdentityServiceStub(ports.directory.channel("identity"))
-        call = stub.WatchRevocations(
-            identity_pb2.WatchRevocationsRequest(), metadata=ports.directory.as_service()
-        )
-        async for batch in call:
-            yield [
-                Revoked(
-                    at=item.at_us,
-                    session_id=item.session_id or None,
-                    subject=item.subject or None,
-                )
-                for item in batch.items
-            ]
-
-    await follow(ports.verifier.revocations, watch, ports.clock.now)
+    await follower(ports.directory, ports.verifier.revocations, ports.clock)()
 
 
 async def _until_told(task: Callable[[], Awaitable[None]]) -> None:

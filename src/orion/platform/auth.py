@@ -5,7 +5,8 @@ Two kinds of token, told apart by `typ` before any key is chosen, each with exac
 so that no key of one
 kind can ever vouch for the other:
 
-- users: `at+jwt`, ES256, the key named by `kid` among the issuer's public keys;
+- users: the key named by `kid` among the issuer's public keys; `at+jwt` and ES256 for the embedded
+  provider, what is configured for another issuer, of a fixed list (`issuer.py`);
 - our services: `orion-service+jwt`, HS256 with the platform's service key, never sent to a browser.
 
 Header fields beyond `alg`, `typ` and `kid` are refused (`jku`, `jwk`, `x5u`, `crit` … would let a
@@ -15,27 +16,39 @@ token choose its own key).
 from __future__ import annotations
 
 import hashlib
+from base64 import urlsafe_b64encode
 from binascii import a2b_base64
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 from joserfc import jws
 from joserfc.errors import JoseError
-from joserfc.jwk import ECKey, OctKey
+from joserfc.jwk import OctKey
 
 from orion.platform import telemetry
 from orion.platform.caller import Caller, Grants
 from orion.platform.clock import Clock
-from orion.platform.errors import Coded, Unavailable
+from orion.platform.errors import Coded
 from orion.platform.ids import new_uuid
+from orion.platform.issuer import AUDIENCE, NO_TYPE, USER_TYPE, Issuer
+from orion.platform.issuer_keys import HttpKeys, KeySource, PublicKey, StaticKeys, fits
 from orion.platform.revocations import Revocations
 
-AUDIENCE = "orion"
-USER_TYPE = "at+jwt"
+__all__ = [
+    "AUDIENCE",
+    "USER_TYPE",
+    "HttpKeys",
+    "KeySource",
+    "ServiceTokens",
+    "StaticKeys",
+    "Verifier",
+    "mint_service_token",
+    "without_token",
+]
 SERVICE_TYPE = "orion-service+jwt"
 SERVICE_ISSUER = "orion-services"
 LEEWAY_S = 5
@@ -43,64 +56,15 @@ MAX_TOKEN_BYTES = 8192
 MAX_USER_LIFE_S = 3600
 MAX_SERVICE_LIFE_S = 120
 MAX_REMEMBERED = 4096
+LOGOUT_EVENT = "http://schemas.openid.net/event/backchannel-logout"
+LOGOUT_S = 120
 
 _FORGED = telemetry.counter("tokens_refused", "Tokens that did not pass the verifier", ("reason",))
 
 
-class KeySource(Protocol):
-    """The issuer's public keys."""
-
-    async def key(self, kid: str) -> ECKey | None:
-        """The key of this id, or None when the issuer has none such. Raises Unavailable when that
-        cannot be known."""
-        ...
-
-
-class StaticKeys:
-    """A fixed set of public keys."""
-
-    def __init__(self, jwks: dict[str, Any]):
-        self._keys = {k["kid"]: ECKey.import_key(k) for k in jwks["keys"]}
-
-    async def key(self, kid: str) -> ECKey | None:
-        return self._keys.get(kid)
-
-
-class HttpKeys:
-    """Public keys read from the issuer and kept. An unknown `kid` reads them again, at most once
-    in `pause_s`.
-
-    `fetch` gives the JWKS document; the last good set stays in use while the issuer does not
-    answer.
-    """
-
-    def __init__(self, fetch: Callable[[], Any], clock: Clock, *, pause_s: float = 5.0):
-        self._fetch, self._clock, self._pause_us = fetch, clock, int(pause_s * 1e6)
-        self._keys: dict[str, ECKey] | None = None
-        self._asked = -self._pause_us
-
-    async def key(self, kid: str) -> ECKey | None:
-        if self._keys is None or (kid not in self._keys and self._may_ask()):
-            await self._read()
-        return (self._keys or {}).get(kid)
-
-    def _may_ask(self) -> bool:
-        return self._clock.ticks() // 1000 - self._asked >= self._pause_us
-
-    async def _read(self) -> None:
-        self._asked = self._clock.ticks() // 1000
-        try:
-            document = await self._fetch()
-            self._keys = {k["kid"]: ECKey.import_key(k) for k in document["keys"]}
-        except Exception as error:
-            telemetry.log.warning("the issuer's keys cannot be read", error=str(error))
-            if self._keys is None:
-                raise Unavailable("The identity provider is not answering yet") from error
-
-
 class _Header(msgspec.Struct, forbid_unknown_fields=True):
     alg: str
-    typ: str
+    typ: str = NO_TYPE
     kid: str | None = None
 
 
@@ -132,6 +96,14 @@ class _UserClaims(_Claims, kw_only=True):
     session_exp: int = 0
 
 
+class _IdentityBasics(msgspec.Struct):
+    sub: str
+    exp: int
+    iat: int
+    nonce: str
+    nbf: int | None = None
+
+
 class _IdentityClaims(_Claims, kw_only=True):
     nonce: str
     sid: str
@@ -151,20 +123,29 @@ def _base64(part: str) -> bytes:
     return a2b_base64(text + "=" * (-len(text) % 4), strict_mode=True)
 
 
+@dataclass(frozen=True, slots=True)
+class IdentityToken:
+    """What an ID token that was given for a request of ours says."""
+
+    subject: str
+    session_id: str  # empty where another issuer's token names none
+
+
 class Verifier:
-    """Says who a token stands for. Raises Coded AUTH-102 (not valid), AUTH-105 (revoked) or
-    Unavailable (no keys yet)."""
+    """Says who a token stands for. Raises Coded AUTH-102 (not valid), AUTH-105 (revoked), AUTH-109
+    (another issuer's account that has no tenant or role here) or Unavailable (no keys yet)."""
 
     def __init__(
         self,
         keys: KeySource,
         *,
-        issuer: str,
+        issuer: Issuer | str,
         clock: Clock,
         service_key: bytes | None,
         revocations: Revocations | None = None,
     ):
-        self._keys, self._issuer, self._clock = keys, issuer, clock
+        self._keys, self._clock = keys, clock
+        self.issuer = issuer if isinstance(issuer, Issuer) else Issuer(issuer)
         self._service_key = OctKey.import_key(_strong(service_key)) if service_key else None
         self.revocations = revocations or Revocations()
         # What was proven once need not be proven again: the signature of the same bytes does not
@@ -188,46 +169,98 @@ class Verifier:
             raise Coded("AUTH-105")
         return caller
 
-    async def verify_identity(self, token: str, *, client_id: str, nonce: str) -> tuple[str, str]:
-        """(subject, session) of an ID token that a client was given for its own request. Raises
-        AUTH-102."""
-        if len(token) > MAX_TOKEN_BYTES or not token.isascii():
-            raise _refused("size")
+    async def verify_identity(
+        self, token: str, *, client_id: str, nonce: str, access_token: str = ""
+    ) -> IdentityToken:
+        """An ID token that a client was given for its own request, together with the access token
+        where one is given. Raises AUTH-102."""
         try:
-            header = _header(token)
-            key = await self._keys.key(header.kid or "")
-            if header.alg != "ES256" or header.typ != "JWT" or key is None:
-                raise _refused("type")
-            claims = msgspec.json.decode(_signed(token, key, "ES256"), type=_IdentityClaims)
+            claims, algorithm = await self._issued(token, "JWT")
+            return self._identity(claims, client_id, nonce, access_token, algorithm)
         except (ValueError, JoseError, msgspec.MsgspecError) as error:
             raise _refused(type(error).__name__) from error
-        if (claims.iss, claims.aud, claims.nonce) != (self._issuer, client_id, nonce):
+
+    async def verify_logout(self, token: str, *, client_id: str) -> IdentityToken:
+        """A logout token (OpenID Connect Back-Channel Logout): whose sign-in the issuer ended; a
+        session, or everything of a subject. Raises AUTH-102."""
+        try:
+            claims, _ = await self._issued(token, "JWT", "logout+jwt")
+            events = claims.get("events")
+            fits_us = self.issuer.is_identity_for(client_id, claims) and "nonce" not in claims
+            if not fits_us or not isinstance(events, Mapping) or LOGOUT_EVENT not in events:
+                raise _refused("logout")
+            iat = int(claims["iat"])
+            self._check_times(iat, int(claims.get("exp", iat + LOGOUT_S)), None)
+            subject = claims.get("sub", "")
+            session = self.issuer.session_of(claims)
+            if not isinstance(subject, str) or not (subject or session):
+                raise _refused("claims")
+            return IdentityToken(subject, session)
+        except (ValueError, TypeError, KeyError, JoseError, msgspec.MsgspecError) as error:
+            raise _refused(type(error).__name__) from error
+
+    async def _issued(self, token: str, *types: str) -> tuple[dict[str, Any], str]:
+        """(claims, algorithm) of a token for a client, its signature proven."""
+        if len(token) > MAX_TOKEN_BYTES or not token.isascii():
+            raise _refused("size")
+        header = _header(token)
+        # Elsewhere the type may be left out (RFC 7519, 5.1); what they are their claims say.
+        may_be_silent = self.issuer.is_external and header.typ == NO_TYPE
+        if header.typ not in types and not may_be_silent:
+            raise _refused("type")
+        key = await self._key(header)
+        payload = _signed(token, key, header.alg)
+        return msgspec.json.decode(payload, type=dict[str, Any]), header.alg
+
+    def _identity(
+        self, claims: dict[str, Any], client_id: str, nonce: str, access_token: str, algorithm: str
+    ) -> IdentityToken:
+        if not self.issuer.is_external:
+            strict = msgspec.convert(claims, _IdentityClaims)
+            if strict.aud != client_id:
+                raise _refused("issuer or audience")
+        # Where there is one it binds the access token to this very answer (OIDC Core, 3.1.3.6).
+        half = claims.get("at_hash")
+        if access_token and half is not None and half != _half_hash(access_token, algorithm):
+            raise _refused("another access token")
+        basic = msgspec.convert(claims, _IdentityBasics)
+        if not self.issuer.is_identity_for(client_id, claims) or basic.nonce != nonce:
             raise _refused("issuer or audience")
-        self._check_times(claims.iat, claims.exp, claims.nbf)
-        return claims.sub, claims.sid
+        self._check_times(basic.iat, basic.exp, basic.nbf)
+        return IdentityToken(basic.sub, self.issuer.session_of(claims))
 
     async def _prove(self, token: str) -> Caller:
         try:
             header = _header(token)
             if header.typ == SERVICE_TYPE:
                 return self._service(token, header)
-            if header.typ == USER_TYPE:
+            if header.typ in self.issuer.types:
                 return await self._user(token, header)
         except (ValueError, JoseError, msgspec.MsgspecError, ArithmeticError) as error:
             raise _refused(type(error).__name__) from error
         raise _refused("type")
 
     async def _user(self, token: str, header: _Header) -> Caller:
-        if header.alg != "ES256" or not header.kid:
-            raise _refused("algorithm")
-        key = await self._keys.key(header.kid)
-        if key is None:
-            raise _refused("key")
-        claims = msgspec.json.decode(_signed(token, key, "ES256"), type=_UserClaims)
-        self._check(claims, self._issuer, MAX_USER_LIFE_S)
+        payload = _signed(token, await self._key(header), header.alg)
+        if self.issuer.is_external:
+            given = msgspec.json.decode(payload, type=dict[str, Any])
+            if not self.issuer.is_for_us(given):
+                raise _refused("issuer or audience")
+            claims = msgspec.convert(self.issuer.translated(given), _UserClaims)
+        else:
+            claims = msgspec.json.decode(payload, type=_UserClaims)
+        self._check(claims, self.issuer.url, MAX_USER_LIFE_S)
         if not (claims.tenant and claims.sid and claims.user):
             raise _refused("claims")
         return _caller(claims, token)
+
+    async def _key(self, header: _Header) -> PublicKey:
+        if header.alg not in self.issuer.algorithms or not header.kid:
+            raise _refused("algorithm")
+        key = await self._keys.key(header.kid)
+        if key is None or not fits(key, header.alg):
+            raise _refused("key")
+        return key
 
     def _service(self, token: str, header: _Header) -> Caller:
         if header.alg != "HS256" or header.kid is not None or self._service_key is None:
@@ -279,7 +312,12 @@ def _header(token: str) -> _Header:
     return msgspec.json.decode(_base64(parts[0]), type=_Header)
 
 
-def _signed(token: str, key: ECKey | OctKey, algorithm: str) -> bytes:
+def _half_hash(token: str, algorithm: str) -> str:
+    digest = hashlib.new(f"sha{algorithm[2:]}", token.encode()).digest()
+    return urlsafe_b64encode(digest[: len(digest) // 2]).decode().rstrip("=")
+
+
+def _signed(token: str, key: PublicKey | OctKey, algorithm: str) -> bytes:
     proven = jws.deserialize_compact(token, key, algorithms=[algorithm])
     return proven.payload or b""
 

@@ -53,8 +53,50 @@ class PlatformConfig:
     )
     oidc_issuer: str = option("", "OIDC issuer; default the embedded provider at PUBLIC_URL/oidc")
     oidc_jwks_url: str = option(
-        "", "Where the issuer's keys are; default over loopback from the embedded provider"
+        "",
+        "Where the issuer's keys are; default where its metadata says (the embedded provider's:"
+        " over loopback)",
     )
+    oidc_client_id: str = option("orion-bff", "The workstation's client id at the issuer")
+    oidc_client_secret_file: str = option(
+        "", "File with that client's secret; default secrets/oidc-client-orion-bff in DATA_DIR"
+    )
+    oidc_scope: str = option("openid profile", "Scopes that a sign-in asks for")
+    oidc_logout_parameter: str = option(
+        "post_logout_redirect_uri",
+        "How the issuer's logout address is told where to go on; logout_uri for Cognito",
+        choices=("post_logout_redirect_uri", "logout_uri"),
+    )
+    oidc_audience: str = option(
+        "orion", "Audiences of an external issuer's access tokens that are taken, with commas"
+    )
+    oidc_audience_claim: str = option(
+        "aud",
+        "Claim of the audience; client_id for Cognito, whose access tokens have no aud",
+        choices=("aud", "client_id"),
+    )
+    oidc_algorithms: str = option(
+        "ES256",
+        "Signatures of an external issuer that are taken: some of ES256, ES384, RS256, PS256",
+    )
+    oidc_token_types: str = option(
+        "at+jwt",
+        "Header types of its access tokens: at+jwt, application/at+jwt, JWT, or - for none",
+    )
+    oidc_access_mark: str = option(
+        "",
+        "NAME=VALUE of a claim that only its access tokens have; needed for the types JWT and -",
+    )
+    oidc_tenants: str = option(
+        "", "Tenants that an external issuer may speak for, with commas; empty: any"
+    )
+    oidc_claim_tenant: str = option("tenant", "Claim of the tenant (a.b is b inside of a)")
+    oidc_claim_user: str = option("user", "Claim of the user's name, such as trader@alpha")
+    oidc_claim_name: str = option("name", "Claim of the name to show")
+    oidc_claim_desk: str = option("desk", "Claim of the desk")
+    oidc_claim_roles: str = option("roles", "Claim of the roles, such as realm_access.roles")
+    oidc_claim_entitlements: str = option("ent", "Claim of the entitlements")
+    oidc_claim_session: str = option("sid", "Claim of the provider's session")
     seed: int = option(4711, "Seed of simulated prices and dealers", min=0, max=2**31)
     scenario: str = option("calm", "Market scenario of the simulator")
     replay: str = option("", "A recorded file to replay instead of simulating its instruments")
@@ -66,6 +108,27 @@ class PlatformConfig:
     )
     otlp_endpoint: str = option(
         "", "Where OpenTelemetry spans go, such as http://localhost:4318/v1/traces; empty: off"
+    )
+    kafka_bootstrap: str = option(
+        "", "Kafka's brokers as host:port, with commas; needed in the cluster profile"
+    )
+    kafka_security: str = option(
+        "none",
+        "How brokers are reached: none (on this machine only), tls, scram (SCRAM-SHA-512), plain,"
+        " oauth, msk-iam; all but none with TLS",
+        choices=("none", "tls", "scram", "plain", "oauth", "msk-iam"),
+    )
+    kafka_user: str = option("", "User for scram and plain, client id for oauth")
+    kafka_password_file: str = option("", "File with that user's password or client's secret")
+    kafka_token_url: str = option("", "Where oauth gets its tokens")
+    kafka_region: str = option("", "AWS region of the brokers, for msk-iam")
+    kafka_ca_file: str = option("", "PEM file of the authorities that sign brokers' certificates")
+    kafka_certificate_file: str = option(
+        "", "PEM file of our certificate, where brokers ask for it"
+    )
+    kafka_key_file: str = option("", "PEM file of that certificate's key")
+    kafka_replication: int = option(
+        3, "Copies of each topic; 1 where there is one broker", min=1, max=9
     )
     session_idle_seconds: int = option(
         3600, "A browser session ends after so long without use", min=30, max=86400
@@ -241,8 +304,13 @@ class Settings:
         return self.platform.oidc_issuer or f"{self.public_url}/oidc"
 
     @property
+    def has_external_issuer(self) -> bool:
+        """True when people sign in elsewhere: the embedded provider is off then."""
+        return bool(self.platform.oidc_issuer)
+
+    @property
     def jwks_url(self) -> str:
-        """Where the issuer's public keys are read."""
+        """Where the embedded provider's public keys are read."""
         return self.platform.oidc_jwks_url or f"http://127.0.0.1:{self.platform.port}/oidc/jwks"
 
     @property

@@ -21,19 +21,26 @@ MAX_PAUSE_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Revoked:
-    """A session that has ended, or everything a user was given until `at` (microseconds)."""
+    """A session that has ended, or everything a user was given until `at` (microseconds).
+
+    `is_bounded`: of the session too only what was given until `at`. Another issuer's session may
+    outlive ours, and give good tokens again. `is_lifted`: the user is no longer kept out.
+    """
 
     at: int
     session_id: str | None = None
     subject: str | None = None
+    is_bounded: bool = False
+    is_lifted: bool = False
 
 
 class Revocations:
-    """The set. `covers` is on every request's path: two dictionary look-ups."""
+    """The set. `covers` is on every request's path: three dictionary look-ups."""
 
     def __init__(self) -> None:
         self._sessions: dict[str, int] = {}
         self._subjects: dict[str, int] = {}
+        self._bounded: dict[str, int] = {}
         self._listeners: list[Callable[[Revoked], None]] = []
 
     def covers(self, session_id: str, subject: str, issued_at: int) -> bool:
@@ -41,6 +48,9 @@ class Revocations:
         if session_id in self._sessions:
             return True
         until = self._subjects.get(subject)
+        if until is not None and issued_at <= until // 1_000_000:
+            return True
+        until = self._bounded.get(session_id)
         return until is not None and issued_at <= until // 1_000_000
 
     def covers_caller(self, caller: object) -> bool:
@@ -61,10 +71,15 @@ class Revocations:
 
     def _take(self, item: Revoked) -> bool:
         fresh = False
-        if item.session_id is not None and item.session_id not in self._sessions:
+        if item.session_id is not None and item.is_bounded:
+            fresh = self._bounded.get(item.session_id, -1) < item.at
+            self._bounded[item.session_id] = max(self._bounded.get(item.session_id, -1), item.at)
+        elif item.session_id is not None and item.session_id not in self._sessions:
             self._sessions[item.session_id] = item.at
             fresh = True
-        if item.subject is not None and self._subjects.get(item.subject, -1) < item.at:
+        if item.subject is not None and item.is_lifted:
+            self._subjects[item.subject] = item.at
+        elif item.subject is not None and self._subjects.get(item.subject, -1) < item.at:
             self._subjects[item.subject] = item.at
             fresh = True
         return fresh
@@ -74,6 +89,7 @@ class Revocations:
         edge = now - KEEP_S * 1_000_000
         self._sessions = {k: at for k, at in self._sessions.items() if at > edge}
         self._subjects = {k: at for k, at in self._subjects.items() if at > edge}
+        self._bounded = {k: at for k, at in self._bounded.items() if at > edge}
 
 
 async def follow(

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from litestar.connection import ASGIConnection
@@ -22,8 +22,13 @@ from orion.platform.caller import Caller
 from orion.platform.clock import Clock
 from orion.platform.errors import Coded, Unavailable
 from orion.platform.ids import new_token
-from orion.services.bff_workstation.sessions_oidc import IdentityProvider, SignInOver
+from orion.services.bff_workstation.sessions_oidc import (
+    IdentityProvider,
+    SignInOver,
+    issued_at,
+)
 from orion.services.bff_workstation.sessions_store import Session, SessionStore, TokenSet
+from orion.services.bff_workstation.sessions_trail import Trail
 
 SECOND = 1_000_000
 RENEW_BEFORE_US = 60 * SECOND
@@ -57,8 +62,10 @@ class Sessions:
         origins: frozenset[str],
         idle_s: int,
         longest_s: int,
+        trail: Trail | None = None,
     ):
-        self._store, self._provider, self._verifier = store, provider, verifier
+        """`trail`: where sign-ins at another issuer are told; the embedded one knows its own."""
+        self._store, self._provider, self._verifier, self._trail = store, provider, verifier, trail
         self._clock, self.cookie, self.origins = clock, cookie, origins
         self._idle, self.longest_s = idle_s * SECOND, longest_s
         self._kept: OrderedDict[bytes, _Kept] = OrderedDict()
@@ -108,7 +115,11 @@ class Sessions:
         if is_use:
             await self._note_use(kept, now)
         try:
-            return await self._verifier.verify(session.tokens.access)
+            caller = await self._verifier.verify(session.tokens.access)
+            if caller.session_expires_at:
+                return caller
+            # Only we know how long this lasts when the issuer is another one.
+            return replace(caller, session_expires_at=session.expires_at // SECOND)
         except Unavailable:
             raise
         except Coded as refusal:
@@ -152,7 +163,8 @@ class Sessions:
             # token is used up by then.
             return await asyncio.shield(task)
         except SignInOver:
-            raise await self._over(session, "REVOKED") from None
+            reason = "PROVIDER" if self._provider.is_external else "REVOKED"
+            raise await self._over(session, reason) from None
         except Unavailable:
             if self._clock.now() < session.tokens.access_expires_at:
                 return session  # good for a while yet
@@ -181,9 +193,13 @@ class Sessions:
 
     # -- begin and end
 
-    async def begin(self, tokens: TokenSet, caller: Caller, lasts_s: int) -> str:
+    async def begin(
+        self, tokens: TokenSet, caller: Caller, lasts_s: int | None, address: str = ""
+    ) -> str:
         """A new session for fresh tokens; gives the cookie's value, never one that a browser
-        brought."""
+        brought. Raises Unavailable when the sign-in cannot be put on record."""
+        if self._trail is not None:
+            await self._trail.began(caller, address)
         now = self._clock.now()
         cookie = f"{caller.tenant}.{new_token()}"
         session = Session(
@@ -194,19 +210,45 @@ class Sessions:
             user_name=caller.user,
             created_at=now,
             last_used_at=now,
-            expires_at=now + min(lasts_s, self.longest_s) * SECOND,
+            expires_at=now + min(lasts_s or self.longest_s, self.longest_s) * SECOND,
             tokens=tokens,
         )
         await self._store.add(session)
         return cookie
 
-    async def end(self, cookie: str) -> None:
-        """Signs out: here, and at the provider, so that tokens and sockets end everywhere.
-        Idempotent."""
+    async def end(self, cookie: str) -> TokenSet | None:
+        """Signs out: here, and at the provider, so that tokens and sockets end everywhere. Gives
+        the tokens it held. Idempotent."""
+        session = await self._open_session(cookie)
+        if session is None:
+            return None
+        await self._finish(session, "LOGOUT")
+        return session.tokens
+
+    async def give_way(self, cookie: str, to: Caller) -> None:
+        """Ends the session that a browser has when it signs in anew. Where the provider's sign-in
+        is still the same one, that goes on: the new tokens are its."""
+        session = await self._open_session(cookie)
+        if session is None:
+            return
+        if session.session_id != to.session_id:
+            await self._finish(session, "LOGOUT")
+            return
+        self._kept.pop(session.cookie_hash, None)
+        await self._store.end(session, "LOGOUT", self._clock.now())
+
+    async def end_of(self, session_id: str, subject: str) -> int:
+        """The provider ended a sign-in, or all of a subject (`session_id` empty); gives how many
+        sessions ended here."""
+        found = await self._store.of_sign_in(session_id, subject)
+        for session in found:
+            await self._finish(session, "PROVIDER")
+        return len(found)
+
+    async def _open_session(self, cookie: str) -> Session | None:
         tenant = tenant_of(cookie)
         session = await self._store.find(tenant, fingerprint(cookie)) if tenant else None
-        if session is not None and session.ended_at is None:
-            await self._finish(session, "LOGOUT")
+        return session if session is not None and session.ended_at is None else None
 
     async def _over(self, session: Session, reason: str) -> Coded:
         await self._finish(session, reason)
@@ -217,7 +259,9 @@ class Sessions:
         if not await self._store.end(session, reason, self._clock.now()):
             return
         _ENDED.labels(reason).inc()
-        if reason == "REVOKED":
+        if self._trail is not None:
+            await self._trail.ended(session, reason, issued_at(session.tokens.access))
+        if reason in ("REVOKED", "PROVIDER"):
             return
         try:
             await self._provider.sign_out(session.tokens, reason)

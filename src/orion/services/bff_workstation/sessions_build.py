@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -16,10 +17,11 @@ from orion.platform.http.origins import allowed_origins, cookie_name
 from orion.platform.module import Ports
 from orion.platform.secret_files import SecretFiles
 from orion.services.bff_workstation.sessions import Sessions
-from orion.services.bff_workstation.sessions_oidc import IdentityProvider
+from orion.services.bff_workstation.sessions_oidc import Client, IdentityProvider
 from orion.services.bff_workstation.sessions_routes import SignIn, SignInCookies, routes
 from orion.services.bff_workstation.sessions_rpc import SessionService
 from orion.services.bff_workstation.sessions_store import SessionStore, Vault
+from orion.services.bff_workstation.sessions_trail import IdentityTrail
 from orion.wire.stubs import identity_pb2_grpc
 
 CLIENT_SECRET = "oidc-client-orion-bff"  # noqa: S105 (a file's name)
@@ -45,14 +47,7 @@ def build_sessions(ports: Ports, http: httpx.AsyncClient) -> SessionParts:
     secrets = SecretFiles(settings.secrets_dir, may_create=settings.is_embedded)
     key = secrets.read(SESSION_KEY)
     cookie = cookie_name(settings.public_url)
-    provider = IdentityProvider(
-        http,
-        ports.clock,
-        issuer=settings.issuer,
-        back=_back_address(settings),
-        secret=secrets.read(CLIENT_SECRET).decode(),
-        redirect_uri=f"{settings.public_url}/auth/callback",
-    )
+    provider = IdentityProvider(http, ports.clock, _client(settings, secrets))
     store = SessionStore(ports.database, Vault(key))
     sessions = Sessions(
         store,
@@ -63,6 +58,9 @@ def build_sessions(ports: Ports, http: httpx.AsyncClient) -> SessionParts:
         origins=allowed_origins(settings.public_url),
         idle_s=settings.platform.session_idle_seconds,
         longest_s=settings.platform.session_max_seconds,
+        trail=IdentityTrail(ports.directory, provider.client.client_id)
+        if provider.is_external
+        else None,
     )
     sign_in = SignIn(sessions, provider, ports.verifier, SignInCookies(key, ports.clock, cookie))
     servicer = SessionService(sessions)
@@ -74,10 +72,34 @@ def build_sessions(ports: Ports, http: httpx.AsyncClient) -> SessionParts:
     )
 
 
+def _client(settings: Settings, secrets: SecretFiles) -> Client:
+    platform = settings.platform
+    if not settings.has_external_issuer:
+        return Client(
+            issuer=settings.issuer,
+            back=_back_address(settings),
+            secret=secrets.read(CLIENT_SECRET).decode(),
+            public_url=settings.public_url,
+        )
+    named = Path(platform.oidc_client_secret_file or settings.secrets_dir / CLIENT_SECRET)
+    # The issuer knows this secret: it cannot be made here.
+    secret = SecretFiles(named.parent, may_create=False).read(named.name)
+    return Client(
+        issuer=settings.issuer,
+        back=settings.issuer,
+        secret=secret.decode(),
+        public_url=settings.public_url,
+        client_id=platform.oidc_client_id,
+        scope=platform.oidc_scope,
+        is_external=True,
+        logout_parameter=platform.oidc_logout_parameter,
+    )
+
+
 def _back_address(settings: Settings) -> str:
     # The embedded provider is on this machine: no way round over the public address.
     own = settings.jwks_url.removesuffix("/jwks")
-    return settings.issuer if settings.platform.oidc_issuer or own == settings.jwks_url else own
+    return settings.issuer if own == settings.jwks_url else own
 
 
 async def _sweep(store: SessionStore, ports: Ports) -> None:

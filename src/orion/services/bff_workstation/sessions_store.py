@@ -101,10 +101,23 @@ class SessionStore:
                 tenant,
                 cookie_hash,
             )
-        if row is None:
-            return None
+        return self._session(row) if row is not None else None
+
+    async def of_sign_in(self, session_id: str, subject: str) -> list[Session]:
+        """The living sessions of a sign-in, or all of a subject when no sign-in is named."""
+        async with self._database.write(SERVICE, []) as sql:
+            rows = await sql.fetch(
+                f"select {_COLUMNS} from bff_workstation.sessions where ended_at is null"  # noqa: S608
+                " and (case when $1 <> '' then session_id = $1 else subject = $2 end)"
+                " and ($2 = '' or subject = $2) limit 200",
+                session_id,
+                subject,
+            )
+        return [session for row in rows if (session := self._session(row)) is not None]
+
+    def _session(self, row: Any) -> Session | None:
         values = dict(row)
-        tokens = self._vault.open(values.pop("tokens"), cookie_hash)
+        tokens = self._vault.open(values.pop("tokens"), values["cookie_hash"])
         return Session(**values, tokens=tokens) if tokens else None
 
     async def touch(self, session: Session, at: int) -> None:

@@ -54,9 +54,9 @@ class Feed:
 
     async def _look(self) -> None:
         since = self._clock.now() - LOOK_BACK_S * SECOND
-        for number, item in await self._read(since):
+        for number, at, item in await self._read(since):
             if number not in self._told:
-                self._told[number] = item.at
+                self._told[number] = at
                 self._tell(item)
         self._told = {n: at for n, at in self._told.items() if at >= since - LOOK_BACK_S * SECOND}
 
@@ -68,7 +68,7 @@ class Feed:
             else:
                 queue.put_nowait(item)
 
-    async def _read(self, since: int) -> list[tuple[int, Revoked]]:
+    async def _read(self, since: int) -> list[tuple[int, int, Revoked]]:
         async with self._database.write("identity", []) as sql:
             return await queries.revocations_since(sql, since)
 
@@ -78,7 +78,7 @@ class Feed:
         self.watchers.add(queue)
         try:
             now = self._clock.now()
-            yield True, [item for _, item in await self._read(now - IN_FORCE_S * SECOND)]
+            yield True, [item for _, _, item in await self._read(now - IN_FORCE_S * SECOND)]
             while True:
                 items = [await queue.get()]
                 while not queue.empty():

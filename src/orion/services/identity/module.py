@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
 from urllib.parse import urlsplit
 
 from orion.platform import telemetry
@@ -14,17 +16,18 @@ from orion.platform.publish import Publisher
 from orion.platform.secret_files import SecretFiles
 from orion.services.identity import demo, pages, queries
 from orion.services.identity.config import DEMO_PASSWORD, Config
+from orion.services.identity.external import ExternalSignIns
 from orion.services.identity.feed import Feed
 from orion.services.identity.journal import TOPIC, Journal
 from orion.services.identity.keys import SigningKeys
 from orion.services.identity.operations import Operations, Parts
 from orion.services.identity.passwords import Passwords
 from orion.services.identity.provider import Client
-from orion.services.identity.rpc import IdentityService
+from orion.services.identity.rpc import ExternalIdentityService, IdentityService
 from orion.services.identity.throttle import Throttle
 from orion.services.identity.ticket import Tickets
 from orion.services.identity.tokens import Tokens
-from orion.services.identity.web import Site, create_app
+from orion.services.identity.web import Site, closed_app, create_app
 from orion.wire.stubs import identity_pb2_grpc
 
 BFF_CLIENT = "orion-bff"
@@ -38,6 +41,8 @@ KEEP_DAYS = 7
 def build(ports: Ports, config: Config) -> Module:
     """Identity as a module; its `http` answers under /oidc."""
     settings: Settings = ports.settings
+    if settings.has_external_issuer:
+        return _beside_another(ports, config)
     secrets = SecretFiles(settings.secrets_dir, may_create=settings.is_embedded)
     _refuse_defaults(settings, config)
     tokens = Tokens(_keys(settings), settings.issuer, ports.clock)
@@ -72,7 +77,7 @@ def build(ports: Ports, config: Config) -> Module:
         cookie=cookie_name(settings.public_url, "signin-"),
         pause_minutes=max(1, config.pause_s // 60),
     )
-    starting = _Start(ports, config, passwords)
+    starting = _Start(ports, partial(_demo_users, ports, config, passwords))
     return Module(
         name="identity",
         rpc=[
@@ -87,17 +92,43 @@ def build(ports: Ports, config: Config) -> Module:
     )
 
 
-class _Start:
-    """Sets the demo users up, then sweeps old rows for ever."""
+def _beside_another(ports: Ports, config: Config) -> Module:
+    """With an external issuer: no page, no passwords, no tokens, no keys; the trail and who is kept
+    out."""
+    settings: Settings = ports.settings
+    _refuse_plain_http(settings)
+    feed = Feed(ports.database, ports.clock, config.revocation_poll_ms)
+    publisher = Publisher(ports.store, ports.clock, TOPIC, bus=ports.bus, address=ports.address)
+    journal = Journal(ports.database, publisher)
+    sign_ins = ExternalSignIns(ports.database, ports.clock, journal, feed)
+    return Module(
+        name="identity",
+        rpc=[
+            (
+                identity_pb2_grpc.add_IdentityServiceServicer_to_server,
+                ExternalIdentityService(sign_ins, feed),
+            )
+        ],
+        tasks=[feed.run, publisher.run, journal.run, _Start(ports, None).run],
+        http=Guard(closed_app(), settings.public_url),
+    )
 
-    def __init__(self, ports: Ports, config: Config, passwords: Passwords):
-        self._ports, self._config, self._passwords = ports, config, passwords
-        self.done = not ports.settings.is_embedded
+
+async def _demo_users(ports: Ports, config: Config, passwords: Passwords) -> None:
+    await demo.apply(ports.database, passwords, config.demo_password, ports.clock)
+
+
+class _Start:
+    """Sets up what is needed first, then sweeps old rows for ever."""
+
+    def __init__(self, ports: Ports, first: Callable[[], Awaitable[None]] | None):
+        self._ports, self._first = ports, first
+        self.done = first is None or not ports.settings.is_embedded
 
     async def run(self) -> None:
         database, clock = self._ports.database, self._ports.clock
-        if not self.done:
-            await demo.apply(database, self._passwords, self._config.demo_password, clock)
+        if not self.done and self._first is not None:
+            await self._first()
             self.done = True
         while True:
             await asyncio.sleep(SWEEP_S)
@@ -117,7 +148,13 @@ def _refuse_defaults(settings: Settings, config: Config) -> None:
             "there are no demo users in the cluster profile",
             "Remove it",
         )
+    _refuse_plain_http(settings)
+
+
+def _refuse_plain_http(settings: Settings) -> None:
     url = urlsplit(settings.public_url)
+    if settings.is_embedded:
+        return
     if url.scheme != "https" and not is_loopback(url.hostname or ""):
         raise ConfigError(
             "ORION_PUBLIC_URL", "sign-in needs https", "Set it to the https address of the platform"

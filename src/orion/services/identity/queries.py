@@ -282,14 +282,25 @@ async def use_refresh(sql: Any, tenant: str, token_hash: bytes, at: int) -> None
     )
 
 
-async def revocations_since(sql: Any, at: int) -> list[tuple[int, Revoked]]:
-    """Revocations not older than `at`, with their numbers, oldest first."""
+async def revocations_since(sql: Any, at: int) -> list[tuple[int, int, Revoked]]:
+    """(number, instant, revocation) of those not older than `at`, oldest first."""
     rows = await sql.fetch(
-        "select revocation_id, session_id, user_id, at from identity.revocations"
+        "select revocation_id, session_id, user_id, at, until, lifted from identity.revocations"
         " where at >= $1 order by at, revocation_id",
         at,
     )
-    return [(r["revocation_id"], Revoked(r["at"], r["session_id"], r["user_id"])) for r in rows]
+    return [(r["revocation_id"], r["at"], _revoked(r)) for r in rows]
+
+
+def _revoked(row: Any) -> Revoked:
+    until = row["until"]
+    return Revoked(
+        at=row["at"] if until is None else until,
+        session_id=row["session_id"],
+        subject=row["user_id"],
+        is_bounded=until is not None,
+        is_lifted=row["lifted"],
+    )
 
 
 async def count_failure(sql: Any, counter: bytes, at: int, window: int) -> tuple[int, int]:

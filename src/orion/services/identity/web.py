@@ -74,6 +74,17 @@ def create_app(site: Site) -> Litestar:
     )
 
 
+def closed_app() -> Litestar:
+    """The app where people sign in elsewhere: nothing is here."""
+    return Litestar(
+        route_handlers=[],
+        exception_handlers={Exception: _refuse},
+        openapi_config=None,
+        logging_config=None,
+        request_max_body_size=MAX_FORM_BYTES,
+    )
+
+
 def _site(request: Web) -> Site:
     return request.app.state.site
 

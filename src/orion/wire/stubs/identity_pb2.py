@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x0eidentity.proto\x12\x08orion.v1\"\x19\n\x17WatchRevocationsRequest\"e\n\nRevocation\x12\x17\n\nsession_id\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x14\n\x07subject\x18\x02 \x01(\tH\x01\x88\x01\x01\x12\r\n\x05\x61t_us\x18\x03 \x01(\x03\x42\r\n\x0b_session_idB\n\n\x08_subject\"D\n\x0bRevocations\x12#\n\x05items\x18\x01 \x03(\x0b\x32\x14.orion.v1.Revocation\x12\x10\n\x08snapshot\x18\x02 \x01(\x08\"4\n\x12\x44isableUserRequest\x12\x0c\n\x04user\x18\x01 \x01(\t\x12\x10\n\x08\x64isabled\x18\x02 \x01(\x08\"&\n\x13\x44isableUserResponse\x12\x0f\n\x07subject\x18\x01 \x01(\t\" \n\x10MintTokenRequest\x12\x0c\n\x04user\x18\x01 \x01(\t\")\n\x11MintTokenResponse\x12\x14\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\t\"\'\n\x15ResolveSessionRequest\x12\x0e\n\x06\x63ookie\x18\x01 \x01(\t\">\n\x0fResolvedSession\x12\x14\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\t\x12\x15\n\rexpires_at_us\x18\x02 \x01(\x03\x32\xf3\x01\n\x0fIdentityService\x12N\n\x10WatchRevocations\x12!.orion.v1.WatchRevocationsRequest\x1a\x15.orion.v1.Revocations0\x01\x12J\n\x0b\x44isableUser\x12\x1c.orion.v1.DisableUserRequest\x1a\x1d.orion.v1.DisableUserResponse\x12\x44\n\tMintToken\x12\x1a.orion.v1.MintTokenRequest\x1a\x1b.orion.v1.MintTokenResponse2W\n\x0eSessionService\x12\x45\n\x07Resolve\x12\x1f.orion.v1.ResolveSessionRequest\x1a\x19.orion.v1.ResolvedSessionb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x0eidentity.proto\x12\x08orion.v1\"\x19\n\x17WatchRevocationsRequest\"\x8c\x01\n\nRevocation\x12\x17\n\nsession_id\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x14\n\x07subject\x18\x02 \x01(\tH\x01\x88\x01\x01\x12\r\n\x05\x61t_us\x18\x03 \x01(\x03\x12\x12\n\nis_bounded\x18\x04 \x01(\x08\x12\x11\n\tis_lifted\x18\x05 \x01(\x08\x42\r\n\x0b_session_idB\n\n\x08_subject\"D\n\x0bRevocations\x12#\n\x05items\x18\x01 \x03(\x0b\x32\x14.orion.v1.Revocation\x12\x10\n\x08snapshot\x18\x02 \x01(\x08\"4\n\x12\x44isableUserRequest\x12\x0c\n\x04user\x18\x01 \x01(\t\x12\x10\n\x08\x64isabled\x18\x02 \x01(\x08\"&\n\x13\x44isableUserResponse\x12\x0f\n\x07subject\x18\x01 \x01(\t\" \n\x10MintTokenRequest\x12\x0c\n\x04user\x18\x01 \x01(\t\")\n\x11MintTokenResponse\x12\x14\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\t\"6\n\x13RecordSignInRequest\x12\x0e\n\x06\x63lient\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\"\x16\n\x14RecordSignInResponse\"|\n\x14RecordSignOutRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07subject\x18\x02 \x01(\t\x12\x0c\n\x04user\x18\x03 \x01(\t\x12\x12\n\nsession_id\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x11\n\tissued_at\x18\x06 \x01(\x03\"\x17\n\x15RecordSignOutResponse\"\'\n\x15ResolveSessionRequest\x12\x0e\n\x06\x63ookie\x18\x01 \x01(\t\">\n\x0fResolvedSession\x12\x14\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\t\x12\x15\n\rexpires_at_us\x18\x02 \x01(\x03\x32\x94\x03\n\x0fIdentityService\x12N\n\x10WatchRevocations\x12!.orion.v1.WatchRevocationsRequest\x1a\x15.orion.v1.Revocations0\x01\x12J\n\x0b\x44isableUser\x12\x1c.orion.v1.DisableUserRequest\x1a\x1d.orion.v1.DisableUserResponse\x12\x44\n\tMintToken\x12\x1a.orion.v1.MintTokenRequest\x1a\x1b.orion.v1.MintTokenResponse\x12M\n\x0cRecordSignIn\x12\x1d.orion.v1.RecordSignInRequest\x1a\x1e.orion.v1.RecordSignInResponse\x12P\n\rRecordSignOut\x12\x1e.orion.v1.RecordSignOutRequest\x1a\x1f.orion.v1.RecordSignOutResponse2W\n\x0eSessionService\x12\x45\n\x07Resolve\x12\x1f.orion.v1.ResolveSessionRequest\x1a\x19.orion.v1.ResolvedSessionb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,24 +33,32 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_WATCHREVOCATIONSREQUEST']._serialized_start=28
   _globals['_WATCHREVOCATIONSREQUEST']._serialized_end=53
-  _globals['_REVOCATION']._serialized_start=55
-  _globals['_REVOCATION']._serialized_end=156
-  _globals['_REVOCATIONS']._serialized_start=158
-  _globals['_REVOCATIONS']._serialized_end=226
-  _globals['_DISABLEUSERREQUEST']._serialized_start=228
-  _globals['_DISABLEUSERREQUEST']._serialized_end=280
-  _globals['_DISABLEUSERRESPONSE']._serialized_start=282
-  _globals['_DISABLEUSERRESPONSE']._serialized_end=320
-  _globals['_MINTTOKENREQUEST']._serialized_start=322
-  _globals['_MINTTOKENREQUEST']._serialized_end=354
-  _globals['_MINTTOKENRESPONSE']._serialized_start=356
-  _globals['_MINTTOKENRESPONSE']._serialized_end=397
-  _globals['_RESOLVESESSIONREQUEST']._serialized_start=399
-  _globals['_RESOLVESESSIONREQUEST']._serialized_end=438
-  _globals['_RESOLVEDSESSION']._serialized_start=440
-  _globals['_RESOLVEDSESSION']._serialized_end=502
-  _globals['_IDENTITYSERVICE']._serialized_start=505
-  _globals['_IDENTITYSERVICE']._serialized_end=748
-  _globals['_SESSIONSERVICE']._serialized_start=750
-  _globals['_SESSIONSERVICE']._serialized_end=837
+  _globals['_REVOCATION']._serialized_start=56
+  _globals['_REVOCATION']._serialized_end=196
+  _globals['_REVOCATIONS']._serialized_start=198
+  _globals['_REVOCATIONS']._serialized_end=266
+  _globals['_DISABLEUSERREQUEST']._serialized_start=268
+  _globals['_DISABLEUSERREQUEST']._serialized_end=320
+  _globals['_DISABLEUSERRESPONSE']._serialized_start=322
+  _globals['_DISABLEUSERRESPONSE']._serialized_end=360
+  _globals['_MINTTOKENREQUEST']._serialized_start=362
+  _globals['_MINTTOKENREQUEST']._serialized_end=394
+  _globals['_MINTTOKENRESPONSE']._serialized_start=396
+  _globals['_MINTTOKENRESPONSE']._serialized_end=437
+  _globals['_RECORDSIGNINREQUEST']._serialized_start=439
+  _globals['_RECORDSIGNINREQUEST']._serialized_end=493
+  _globals['_RECORDSIGNINRESPONSE']._serialized_start=495
+  _globals['_RECORDSIGNINRESPONSE']._serialized_end=517
+  _globals['_RECORDSIGNOUTREQUEST']._serialized_start=519
+  _globals['_RECORDSIGNOUTREQUEST']._serialized_end=643
+  _globals['_RECORDSIGNOUTRESPONSE']._serialized_start=645
+  _globals['_RECORDSIGNOUTRESPONSE']._serialized_end=668
+  _globals['_RESOLVESESSIONREQUEST']._serialized_start=670
+  _globals['_RESOLVESESSIONREQUEST']._serialized_end=709
+  _globals['_RESOLVEDSESSION']._serialized_start=711
+  _globals['_RESOLVEDSESSION']._serialized_end=773
+  _globals['_IDENTITYSERVICE']._serialized_start=776
+  _globals['_IDENTITYSERVICE']._serialized_end=1180
+  _globals['_SESSIONSERVICE']._serialized_start=1182
+  _globals['_SESSIONSERVICE']._serialized_end=1269
 # @@protoc_insertion_point(module_scope)

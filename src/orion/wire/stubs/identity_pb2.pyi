@@ -11,14 +11,18 @@ class WatchRevocationsRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class Revocation(_message.Message):
-    __slots__ = ("session_id", "subject", "at_us")
+    __slots__ = ("session_id", "subject", "at_us", "is_bounded", "is_lifted")
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     SUBJECT_FIELD_NUMBER: _ClassVar[int]
     AT_US_FIELD_NUMBER: _ClassVar[int]
+    IS_BOUNDED_FIELD_NUMBER: _ClassVar[int]
+    IS_LIFTED_FIELD_NUMBER: _ClassVar[int]
     session_id: str
     subject: str
     at_us: int
-    def __init__(self, session_id: _Optional[str] = ..., subject: _Optional[str] = ..., at_us: _Optional[int] = ...) -> None: ...
+    is_bounded: bool
+    is_lifted: bool
+    def __init__(self, session_id: _Optional[str] = ..., subject: _Optional[str] = ..., at_us: _Optional[int] = ..., is_bounded: _Optional[bool] = ..., is_lifted: _Optional[bool] = ...) -> None: ...
 
 class Revocations(_message.Message):
     __slots__ = ("items", "snapshot")
@@ -53,6 +57,38 @@ class MintTokenResponse(_message.Message):
     ACCESS_TOKEN_FIELD_NUMBER: _ClassVar[int]
     access_token: str
     def __init__(self, access_token: _Optional[str] = ...) -> None: ...
+
+class RecordSignInRequest(_message.Message):
+    __slots__ = ("client", "address")
+    CLIENT_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    client: str
+    address: str
+    def __init__(self, client: _Optional[str] = ..., address: _Optional[str] = ...) -> None: ...
+
+class RecordSignInResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class RecordSignOutRequest(_message.Message):
+    __slots__ = ("tenant", "subject", "user", "session_id", "reason", "issued_at")
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    SUBJECT_FIELD_NUMBER: _ClassVar[int]
+    USER_FIELD_NUMBER: _ClassVar[int]
+    SESSION_ID_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    ISSUED_AT_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    subject: str
+    user: str
+    session_id: str
+    reason: str
+    issued_at: int
+    def __init__(self, tenant: _Optional[str] = ..., subject: _Optional[str] = ..., user: _Optional[str] = ..., session_id: _Optional[str] = ..., reason: _Optional[str] = ..., issued_at: _Optional[int] = ...) -> None: ...
+
+class RecordSignOutResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
 
 class ResolveSessionRequest(_message.Message):
     __slots__ = ("cookie",)

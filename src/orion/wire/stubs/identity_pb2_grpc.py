@@ -49,6 +49,16 @@ class IdentityServiceStub:
                 request_serializer=identity__pb2.MintTokenRequest.SerializeToString,
                 response_deserializer=identity__pb2.MintTokenResponse.FromString,
                 _registered_method=True)
+        self.RecordSignIn = channel.unary_unary(
+                '/orion.v1.IdentityService/RecordSignIn',
+                request_serializer=identity__pb2.RecordSignInRequest.SerializeToString,
+                response_deserializer=identity__pb2.RecordSignInResponse.FromString,
+                _registered_method=True)
+        self.RecordSignOut = channel.unary_unary(
+                '/orion.v1.IdentityService/RecordSignOut',
+                request_serializer=identity__pb2.RecordSignOutRequest.SerializeToString,
+                response_deserializer=identity__pb2.RecordSignOutResponse.FromString,
+                _registered_method=True)
 
 
 class IdentityServiceServicer:
@@ -74,6 +84,20 @@ class IdentityServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RecordSignIn(self, request, context):
+        """With an external issuer: someone signed in there and has a browser session here. By the user's own token.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RecordSignOut(self, request, context):
+        """With an external issuer: that session ended; its tokens are dead from now on. To services of ours only.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_IdentityServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -91,6 +115,16 @@ def add_IdentityServiceServicer_to_server(servicer, server):
                     servicer.MintToken,
                     request_deserializer=identity__pb2.MintTokenRequest.FromString,
                     response_serializer=identity__pb2.MintTokenResponse.SerializeToString,
+            ),
+            'RecordSignIn': grpc.unary_unary_rpc_method_handler(
+                    servicer.RecordSignIn,
+                    request_deserializer=identity__pb2.RecordSignInRequest.FromString,
+                    response_serializer=identity__pb2.RecordSignInResponse.SerializeToString,
+            ),
+            'RecordSignOut': grpc.unary_unary_rpc_method_handler(
+                    servicer.RecordSignOut,
+                    request_deserializer=identity__pb2.RecordSignOutRequest.FromString,
+                    response_serializer=identity__pb2.RecordSignOutResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -174,6 +208,60 @@ class IdentityService:
             '/orion.v1.IdentityService/MintToken',
             identity__pb2.MintTokenRequest.SerializeToString,
             identity__pb2.MintTokenResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecordSignIn(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/orion.v1.IdentityService/RecordSignIn',
+            identity__pb2.RecordSignInRequest.SerializeToString,
+            identity__pb2.RecordSignInResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecordSignOut(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/orion.v1.IdentityService/RecordSignOut',
+            identity__pb2.RecordSignOutRequest.SerializeToString,
+            identity__pb2.RecordSignOutResponse.FromString,
             options,
             channel_credentials,
             insecure,
