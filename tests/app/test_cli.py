@@ -302,9 +302,6 @@ def bearer(data_dir: Path) -> str:
     return done.stdout.strip()
 
 
-@pytest.mark.stack
-@pytest.mark.slow
-@pytest.mark.timeout(600)
 def pretend_tables(data_dir: Path, number: str) -> str:
     """Says that this migration was the last one; what it was before."""
     settings = Settings(flags={"data_dir": data_dir}, environment={})
@@ -321,6 +318,9 @@ def pretend_tables(data_dir: Path, number: str) -> str:
     return asyncio.run(work())
 
 
+@pytest.mark.stack
+@pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_two_platforms_side_by_side_and_a_restart_keeps_the_data(home: Path) -> None:
     one, two, ports = home / "one", home / "two", (free_port(), free_port())
     ask = {"instrumentId": "EURUSD", "side": "BUY", "size": "1000000", "expirySeconds": 60}
@@ -344,3 +344,5 @@ def test_two_platforms_side_by_side_and_a_restart_keeps_the_data(home: Path) -> 
         pretend_tables(one, newest)
     checked = orion("audit", "verify", data_dir=one)
     assert checked.returncode == 0, checked.stdout + checked.stderr
+    left = Settings(flags={"data_dir": one}, environment={}).run_dir
+    assert not left.exists(), "a verb that starts the database itself leaves nothing behind"

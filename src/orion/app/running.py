@@ -5,13 +5,14 @@ folder.
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from orion.app.revision import demand_newest
 from orion.platform.config import Settings
-from orion.platform.datadir import DataFolder, InUse, StartError
+from orion.platform.datadir import DataFolder, InUse, StartError, make_run_dir
 from orion.platform.embedded import Access, EmbeddedPostgres
 
 SHARED = ("port", "processes", "public_url", "postgres_dsn", "env", "profile")
@@ -71,5 +72,8 @@ async def _database_of(settings: Settings) -> AsyncIterator[Access]:
         except InUse:
             yield door
             return
+        # Nobody else runs on this data folder, so what its run folder holds is ours or left over.
+        make_run_dir(settings.run_dir)
+        stack.callback(shutil.rmtree, settings.run_dir, ignore_errors=True)
         await stack.enter_async_context(EmbeddedPostgres(settings.data_dir, settings.run_dir))
         yield door
