@@ -11,14 +11,16 @@ PAGE = CHECKOUT / "docs" / "dependencies.md"
 
 
 def asked_for() -> set[str]:
-    """The packages of requirements/*.in and of web/package.json."""
+    """The packages of requirements/*.in and of the files called package.json."""
     names: set[str] = set()
     for file in (CHECKOUT / "requirements").glob("*.in"):
         for line in file.read_text().splitlines():
             if line.strip() and not line.startswith(("-", "#")):
                 names.add(re.split(r"[\[=<>~!; ]", line.strip())[0])
-    package = json.loads((CHECKOUT / "web" / "package.json").read_text())
-    return names | set(package["dependencies"]) | set(package["devDependencies"])
+    for folder in ("web", "infra/oidc-provider"):
+        package = json.loads((CHECKOUT / folder / "package.json").read_text())
+        names |= set(package["dependencies"]) | set(package.get("devDependencies", ()))
+    return names
 
 
 def named() -> set[str]:

@@ -29,7 +29,7 @@ class UserLoggedOut:
     subject: str
     user: str
     session_id: str
-    reason: str             # LOGOUT, IDLE, EXPIRED, DISABLED, REUSE
+    reason: str             # LOGOUT, IDLE, EXPIRED, DISABLED, REUSE, PROVIDER, REVOKED
 
 
 @dataclass(frozen=True, slots=True)
