@@ -172,6 +172,44 @@ async def test_a_file_that_says_something_else_stops_its_partition(blob: LocalBl
     assert [r.part for r in await read_back(blob)] == [1, 1, 1]
 
 
+async def test_a_damaged_manifest_stops_its_partition_and_a_damaged_checkpoint_nothing(
+    blob: LocalBlob,
+) -> None:
+    log = Log([*some(20), *some(20, part=1)])
+    await finish(archiver(log, blob, rows=15))
+    top = f"{ENV}/{EVENTS}.v1"
+    await blob.put(f"{top}/checkpoint.json", b"{")
+    last = [n for n in pages_of(await names_in(blob)) if "/part-0000-" in n][-1]
+    whole = await blob.get(last)
+    await blob.put(last, whole[:-20])
+    log.add([*some(5, start=20), *some(5, part=1, start=20)])
+    one = archiver(log, blob)
+    while await one.step(flush=True):
+        pass
+    assert list(one.stuck) == [(EVENTS, 0)] and last in one.stuck[EVENTS, 0]
+    await blob.put(last, whole)
+    await finish(archiver(log, blob))
+    assert await read_back(blob) == log.records and await problems(blob) == []
+
+
+async def test_a_partition_that_cannot_be_read_does_not_keep_the_others(blob: LocalBlob) -> None:
+    class Torn(Log):
+        async def read(
+            self, topic: str, part: int, offset: int, limit: int = 500
+        ) -> Sequence[Record]:
+            if (topic, part) == (EVENTS, 0) and offset >= 7:
+                raise Unavailable("a gap")
+            return await super().read(topic, part, offset, limit)
+
+    log = Torn([*some(20), *some(20, part=1), record(0, 0, topic=NOTES)])
+    one = archiver(log, blob)
+    for _ in range(2):
+        with pytest.raises(Unavailable):
+            await one.step(flush=True)
+    found = Counter((r.topic, r.part) for r in await read_back(blob))
+    assert found == {(EVENTS, 1): 20, (NOTES, 0): 1}
+
+
 async def test_what_the_log_lost_is_a_gap_and_is_told(blob: LocalBlob) -> None:
     log = Log(some(30))
     await finish(archiver(log, blob))

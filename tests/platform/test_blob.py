@@ -9,6 +9,7 @@ import pytest
 
 from orion.platform.blob import port
 from orion.platform.blob.local import DRAFTS, LocalBlob
+from orion.platform.config import ConfigError, PlatformConfig
 from orion.platform.errors import Coded, Unavailable
 from tests.platform.blob_case import BlobCase
 
@@ -73,6 +74,15 @@ class TestLocalBlob(BlobCase):
             with pytest.raises(Unavailable):
                 await blob.put(name, b"2")
         assert [m.name for m in await blob.page("")] == ["a/one"]
+
+    def test_the_folder_is_configured(self, tmp_path: Path) -> None:
+        given = {"data_dir": tmp_path}
+        assert LocalBlob.of(PlatformConfig(**given))._root == tmp_path / "blobs"
+        named = LocalBlob.of(PlatformConfig(blob_url="file:///srv/a%20b", **given))
+        assert named._root == Path("/srv/a b")
+        for url in ("s3://bucket/x", "file://host/x", "file:///", "blobs"):
+            with pytest.raises(ConfigError):
+                LocalBlob.of(PlatformConfig(blob_url=url, **given))
 
     async def test_too_much_is_refused(
         self, blob: LocalBlob, monkeypatch: pytest.MonkeyPatch

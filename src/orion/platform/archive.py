@@ -40,6 +40,7 @@ from orion.platform.archive_files import (
     read_page_name,
     to_json,
 )
+from orion.platform.archive_read import ArchiveDamaged, read_page
 from orion.platform.blob.port import Blob, BlobExists, BlobMissing, everything
 from orion.platform.bus.port import Bus, Record
 from orion.platform.bus.topics import Topic, catalogue
@@ -58,6 +59,10 @@ _BEHIND = telemetry.gauge("archive_behind", "Records not archived yet", ("topic"
 
 class ArchiveConflict(Exception):
     """A file lies where ours belongs and says something else. A person has to look."""
+
+
+class _Unread(Unavailable):
+    """The bus does not give the records of one partition; others may go on."""
 
 
 @dataclass(frozen=True)
@@ -119,20 +124,27 @@ class Archiver:
 
     async def step(self, *, flush: bool = False) -> int:
         """At most one stretch of each partition; gives the records that were dealt with. `flush`:
-        does not wait for company. Raises Unavailable. A partition with a conflict is left alone
-        from then on and stands in `stuck`.
+        does not wait for company. Raises Unavailable (having done what could be done, where one
+        partition cannot be read). A partition with a conflict or with a damaged manifest is left
+        alone from then on and stands in `stuck`.
         """
-        dealt = 0
+        dealt, unread = 0, None
         for topic in self.topics:
             if topic not in self._marks:
                 await self._recover(topic)
             behind = 0
             for part, end in (await self._bus.ends(topic)).items():
-                if (topic, part) not in self.stuck:
+                if (topic, part) in self.stuck:
+                    continue
+                try:
                     dealt += await self._part(topic, part, end, flush=flush)
+                except _Unread as error:
+                    unread = error
                 behind += max(0, end - self._mark(topic, part).end)
             _BEHIND.labels(topic).set(behind)
             await self._save(topic)
+        if unread is not None:
+            raise unread
         return dealt
 
     async def _part(self, topic: str, part: int, end: int, *, flush: bool) -> int:
@@ -143,13 +155,22 @@ class Archiver:
         try:
             if flush or await self._is_time(topic, part, mark, end):
                 return await self._stretch(topic, part, mark)
-        except ArchiveConflict as conflict:
-            self.stuck[topic, part] = str(conflict)
-            _STUCK.inc()
-            telemetry.log.error(
-                "the archive of a partition stopped", topic=topic, part=part, error=str(conflict)
-            )
+        except (ArchiveConflict, ArchiveDamaged) as error:
+            self._stop(topic, part, error)
         return 0
+
+    def _stop(self, topic: str, part: int, error: Exception) -> None:
+        self.stuck[topic, part] = str(error)
+        _STUCK.inc()
+        telemetry.log.error(
+            "the archive of a partition stopped", topic=topic, part=part, error=str(error)
+        )
+
+    async def _read(self, topic: str, part: int, offset: int, limit: int) -> Sequence[Record]:
+        try:
+            return await self._bus.read(topic, part, offset, limit)
+        except Unavailable as error:
+            raise _Unread(error.detail) from error
 
     async def _is_time(self, topic: str, part: int, mark: Mark, end: int) -> bool:
         """A stretch is full, or its first record has waited long enough."""
@@ -157,7 +178,7 @@ class Archiver:
             return True
         offset, at = self._waiting.get((topic, part), (-1, 0))
         if offset != mark.end:
-            found = await self._bus.read(topic, part, mark.end, 1)
+            found = await self._read(topic, part, mark.end, 1)
             at = found[0].at if found else self._clock.now()
             self._waiting[topic, part] = (mark.end, at)
         return at <= self._clock.now() - int(self._limits.wait_s * SECOND)
@@ -178,6 +199,9 @@ class Archiver:
             marks = dict(msgspec.json.decode(saved, type=Checkpoint).marks)
         except BlobMissing:
             marks = {}
+        except msgspec.MsgspecError as error:
+            telemetry.log.warning("a checkpoint cannot be read", topic=topic, error=str(error))
+            marks = {}
         known = len(marks) == self._specs[topic].partitions
         since = min((m.since for m in marks.values()), default="") if known else ""
         pages = f"{top}/manifest"
@@ -191,9 +215,11 @@ class Archiver:
             ):
                 newest[name.part] = (name.first, meta.name)
         for part, (_, name) in newest.items():
-            body = await self._blob.get(name)
-            page = msgspec.json.decode(body, type=Page)
-            marks[part] = Mark(page.last + 1, digest(body), page.date)
+            try:
+                page, checksum = await read_page(self._blob, name)
+                marks[part] = Mark(page.last + 1, checksum, page.date)
+            except ArchiveDamaged as error:
+                self._stop(topic, part, error)
         self._marks[topic] = marks
         self._unsure |= {(topic, p) for p in range(self._specs[topic].partitions)}
 
@@ -208,7 +234,7 @@ class Archiver:
     # ---- one stretch
 
     async def _stretch(self, topic: str, part: int, mark: Mark) -> int:
-        records = await self._bus.read(topic, part, mark.end, self._limits.batch)
+        records = await self._read(topic, part, mark.end, self._limits.batch)
         if not records:
             return 0
         pinned = None
@@ -249,8 +275,8 @@ class Archiver:
                 ends.setdefault(name.first, set()).add(name.last)
         for begin, several in ends.items():
             if begin < mark.end and len(several) > 1:
-                body = await self._blob.get(page_name(top, date, part, begin))
-                await self._tidy(top, msgspec.json.decode(body, type=Page))
+                page, _ = await read_page(self._blob, page_name(top, date, part, begin))
+                await self._tidy(top, page)
         return min(ends.get(first.offset, ()), default=None)
 
     async def _take(
@@ -271,7 +297,7 @@ class Archiver:
                     return taken
                 if pinned is None and (len(taken) >= limits.rows or size >= limits.bytes):
                     return taken
-            records = await self._bus.read(topic, part, taken[-1].offset + 1, limits.batch)
+            records = await self._read(topic, part, taken[-1].offset + 1, limits.batch)
         if pinned is not None:
             raise ArchiveConflict(f"{topic}/{part}: files end at {pinned}, the log before it")
         return taken
@@ -287,17 +313,17 @@ class Archiver:
         ]
         page = Page(SCHEMA, topic, date, part, first, last, len(records), mark.page, files)
         name, body = page_name(top, date, part, first), to_json(page)
+        checksum = digest(body)
         try:
             await self._blob.put(name, body, create=True)
         except BlobExists:
-            body = await self._blob.get(name)
-            page, is_unsure = msgspec.json.decode(body, type=Page), True
+            (page, checksum), is_unsure = await read_page(self._blob, name), True
         else:
             _ROWS.labels(topic).inc(len(records))
             _BYTES.labels(topic).inc(sum(f.bytes for f in files))
         if is_unsure:
             await self._tidy(top, page)
-        self._marks[topic][part] = Mark(page.last + 1, digest(body), date)
+        self._marks[topic][part] = Mark(page.last + 1, checksum, date)
 
     async def _write_file(self, topic: str, name: str, records: list[Record]) -> File:
         body = await asyncio.to_thread(encode, topic, records)

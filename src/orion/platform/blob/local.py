@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, TypeVar
+from urllib.parse import unquote, urlsplit
 
 from orion.platform.blob.port import (
     PAGE,
@@ -25,6 +26,7 @@ from orion.platform.blob.port import (
     checked_folder,
     same,
 )
+from orion.platform.config import ConfigError, PlatformConfig
 from orion.platform.errors import Unavailable
 
 T = TypeVar("T")
@@ -41,6 +43,20 @@ class LocalBlob:
         self._drafts = self._root / DRAFTS
         self._numbers = itertools.count()
         self._is_swept = False
+
+    @classmethod
+    def of(cls, config: PlatformConfig) -> LocalBlob:
+        """The folder that is configured: file:///…, or `blobs` in the data folder. Raises
+        ConfigError.
+        """
+        where = urlsplit(config.blob_url)
+        if not config.blob_url:
+            return cls(config.data_dir / "blobs")
+        if where.scheme != "file" or where.netloc or not where.path.strip("/"):
+            raise ConfigError(
+                "ORION_BLOB_URL", f"{config.blob_url!r} is no folder", "Such as file:///srv/orion"
+            )
+        return cls(Path(unquote(where.path)))
 
     async def put(
         self, name: str, body: bytes, *, create: bool = False, sha256: str | None = None
