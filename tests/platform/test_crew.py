@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from orion.platform import deadletters
-from orion.platform.consume import Consumer
+from orion.platform.consume import Consumer, ConsumerLimits
 from orion.platform.consume_crew import Crew
 from tests.platform.bus_case import writing
 from tests.platform.conftest import Place, running
@@ -159,3 +159,10 @@ async def test_groups_of_other_topics_are_no_crew(place: Place) -> None:
     other = Consumer("b", "toy", ("toy.notes",), Effects(), place.bus, place.store)
     with pytest.raises(ValueError, match="does not hear"):
         Crew([one, other])
+
+
+def test_a_crew_waits_longer_after_much_and_never_too_long():
+    limits = ConsumerLimits(pace_ms=100, pace_per_record_ms=1, longest_pace_ms=250)
+    assert [limits.pace_s(n) for n in (0, 50, 150, 5_000)] == [0.1, 0.15, 0.25, 0.25]
+    assert ConsumerLimits().pace_s(5_000) == ConsumerLimits().pace_s(0) == 0.02
+    assert ConsumerLimits(pace_ms=40).pace_s(10) == 0.04  # the longest is for the busy alone

@@ -51,11 +51,18 @@ class ConsumerLimits:
     """The named bounds of a consumer."""
 
     batch: int = 500
-    pace_ms: float = 20.0
+    pace_ms: float = 20.0  # between the beginnings of two rounds
+    pace_per_record_ms: float = 0.0  # more for each record of the last one: busy, few and full
+    longest_pace_ms: float = 20.0
     retries_s: tuple[float, ...] = (0.5, 1.0, 2.0, 5.0, 10.0)
     dead_letters_per_tenant: int = 100  # open ones; beyond it the consumer stops and alerts
     standby_s: float = 1.0  # after another copy was first
     look_s: float = 1.0  # for replays, lag and the limit
+
+    def pace_s(self, records: int) -> float:
+        """The pace after a round of so many records."""
+        busy = min(self.pace_ms + self.pace_per_record_ms * records, self.longest_pace_ms)
+        return max(self.pace_ms, busy) / 1000
 
 
 @dataclass(slots=True)

@@ -33,6 +33,7 @@ class Crew:
         self._bus, self._store = first.bus, first.store
         self._service, self._limits = first.service, first.limits
         self._began = 0.0
+        self._last = 0  # records that waited at the beginning of the last round
 
     async def run(self) -> None:
         """Consumes until cancelled."""
@@ -70,10 +71,13 @@ class Crew:
             if not await self._bus.wait_any(heads, min(m.patience(now) for m in working)):
                 return
         # At once after a pause; what comes thick and fast goes together, up to a full batch.
-        left = self._began + self._limits.pace_ms / 1000 - loop.time()
-        if left > 0 and sum(self._bus.behind(heads).values()) < self._limits.batch:
+        left = self._began + self._limits.pace_s(self._last) - loop.time()
+        waiting = sum(self._bus.behind(heads).values())
+        if left > 0 and waiting < self._limits.batch:
             await asyncio.sleep(left)
+            waiting = sum(self._bus.behind(heads).values())
         self._began = now = loop.time()
+        self._last = waiting
         plain = [m for m in working if m.is_plain()]
         for member in working:
             if member not in plain:

@@ -14,8 +14,9 @@ from orion.platform.project import Projection, RowOperation
 from orion.platform.project_run import projector
 from orion.platform.store.port import Store
 
-# What comes within this time goes into one transaction; after a pause the first goes at once.
-LIMITS = ConsumerLimits(pace_ms=100.0)
+# What comes within this time goes into one transaction; after a pause the first goes at once. After
+# a hundred records it is a fifth of a second, and never more than a quarter.
+LIMITS = ConsumerLimits(pace_ms=100.0, pace_per_record_ms=1.0, longest_pace_ms=250.0)
 
 
 class _Noting:

@@ -32,6 +32,7 @@ from orion.wire.envelope import Envelope, InvalidEvent, decode_envelope
 
 CONSUMER = "audit"
 AGAIN_S = 0.25
+MS_PER_RECORD, LONGEST_MS = 1.0, 250
 _RECORDED = telemetry.counter("audit_recorded", "Events added to the audit log", ("topic",))
 _BEHIND = telemetry.gauge("audit_behind", "Events on the bus that the audit log does not have yet")
 _ANCHORED = telemetry.counter("audit_anchors", "Anchors written outside the database")
@@ -110,17 +111,19 @@ class Recorder:
         """Records for ever."""
         await self._load()
         swept = began = 0.0
+        taken = 0
         loop = asyncio.get_running_loop()
         while True:
             # At once after a pause; what comes thick and fast is written together.
-            if (pause := began + self._config.gather_ms / 1000 - loop.time()) > 0:
+            if (pause := began + self._gathering_s(taken) - loop.time()) > 0:
                 await asyncio.sleep(pause)
-            began = loop.time()
+            began, taken = loop.time(), 0
             is_sweep = began - swept >= self._config.sweep_seconds
             swept = began if is_sweep else swept
             try:
                 found = await self._gather(is_sweep=is_sweep)
                 if found:
+                    taken = sum(map(len, found))
                     await self._record(found)
                     continue
             except Unavailable as away:
@@ -131,6 +134,11 @@ class Recorder:
             self.is_ready = True
             left = swept + self._config.sweep_seconds - loop.time()
             await self._bus.wait_any(self._positions(), max(left, 0))
+
+    def _gathering_s(self, last: int) -> float:
+        """A little longer after many: fewer, fuller writes while there is much to record."""
+        longest_ms = max(self._config.gather_ms, LONGEST_MS)
+        return min(self._config.gather_ms + last * MS_PER_RECORD, longest_ms) / 1000
 
     def _positions(self) -> dict[tuple[str, int], int]:
         return {chain: head.next for chain, head in self._heads.items()}
