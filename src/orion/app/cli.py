@@ -36,6 +36,8 @@ dlq_verbs = typer.Typer(help="Dead letters.", no_args_is_help=True)
 app.add_typer(user_verbs, name="user")
 app.add_typer(audit_verbs, name="audit")
 app.add_typer(dlq_verbs, name="dlq")
+topic_verbs = typer.Typer(help="Kafka's topics (cluster profile).", no_args_is_help=True)
+app.add_typer(topic_verbs, name="topics")
 
 errors = Console(stderr=True, highlight=False)
 
@@ -306,6 +308,30 @@ def dlq_replay(
     if asked is None:
         fail(f"{consumer} never had a dead letter; `orion dlq list` shows who has.")
     print(f"{asked} dead letters wait for {consumer}, which takes them while it runs.")
+
+
+@topic_verbs.command("diff")
+def topics_diff() -> None:
+    """Print where Kafka's topics are not as contracts/topics.toml wants them; 1 if anywhere."""
+    from orion.app.kafka_verbs import differences
+
+    found = run(differences(settings_with()))
+    print("\n".join(map(str, found)) or "Kafka's topics are as they should be.")
+    if found:
+        raise SystemExit(FAILED)
+
+
+@topic_verbs.command("apply")
+def topics_apply() -> None:
+    """Make and widen Kafka's topics; nothing is shrunk or deleted. 1 if differences are left."""
+    from orion.app.kafka_verbs import mend
+
+    done, left = run(mend(settings_with()))
+    print("\n".join(f"changed  {one}" for one in done) or "Nothing was to be done.")
+    for one in left:
+        print(f"left     {one}")
+    if left:
+        raise SystemExit(FAILED)
 
 
 def _position(text: str) -> tuple[str, int, int]:

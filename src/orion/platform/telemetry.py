@@ -113,6 +113,18 @@ def trace_id_of(correlation: str) -> int:
     )
 
 
+def traceparent(body: bytes) -> str:
+    """The W3C trace context of a record's story, for readers that are not ours; empty: it has
+    none.
+    """
+    found = _CORRELATION.search(body)
+    if found is None:
+        return ""
+    story = found.group(1).decode()
+    parent = trace_id_of("root" + story) & (2**64 - 1) or 1
+    return f"00-{trace_id_of(story):032x}-{parent:016x}-01"
+
+
 def span(name: str, began_ns: int, **attributes: Any) -> None:
     """A span from `began_ns` (time.time_ns) to now, in the trace of the correlation id that is
     bound here, else of the request id. Costs one comparison while tracing is off.

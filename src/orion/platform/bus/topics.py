@@ -20,6 +20,9 @@ class Topic:
     cap_mb: int | None = None
     owner: str = ""
     major: int = 1
+    key_field: str = ""  # of the payload, where Kafka's key is not the entity's id
+    cleanup: str = "delete"  # on Kafka; what is read by position must not be compacted
+    consumers: tuple[str, ...] = ()
 
     def name(self, env: str) -> str:
         """The full name on the bus."""
@@ -40,6 +43,14 @@ def catalogue() -> dict[str, Topic]:
             cap_mb=row.get("cap_mb"),
             owner=row["owner"],
             major=row.get("major", defaults["major"]),
+            key_field=_key_field(row["key"], row["entity"]),
+            cleanup=row.get("cleanup", "delete"),
+            consumers=tuple(row["consumers"]),
         )
         for key, row in document["topics"].items()
     }
+
+
+def _key_field(key: str, entity: str) -> str:
+    """Empty where the key is the id of the topic's own entity."""
+    return "" if key.lower() in (f"{entity}id".lower(), "entityid") else key
