@@ -15,7 +15,7 @@ from orion.core.rfq import Rfq
 from orion.core.rfq.state import Acceptance, DealerLine, Discard, QuoteLine
 from orion.core.rfq.words import Quote, Routed, Terms
 from orion.wire.envelope import InvalidEvent
-from orion.wire.payloads import shape_of
+from orion.wire.payloads import make_room, shape_of
 from orion.wire.states import SCHEMAS, decode_state, encode_state
 from tests.core.rfq_world import create, play
 from tests.core.test_rfq_properties import HISTORIES, _run
@@ -104,3 +104,14 @@ def test_a_newer_schema_is_not_guessed_at():
     for body in (b"{}", b"[]", b"[1]", b"x"):
         with pytest.raises(InvalidEvent, match="state"):
             decode_state(trade.Trade, body)
+
+
+def test_the_oldest_make_room_for_new_ones():
+    kept = {n: n for n in range(16)}
+    make_room(kept, 17)
+    assert list(kept) == list(range(16))
+    make_room(kept, 16)
+    assert list(kept) == list(range(2, 16))
+    few = {1: 1}
+    make_room(few, 1)
+    assert not few

@@ -11,7 +11,7 @@ import msgspec
 
 from orion.core.ids import event_id
 from orion.core.ticks import Tick
-from orion.wire.payloads import instant, whole_second
+from orion.wire.payloads import instant, make_room, whole_second
 from orion.wire.registry import BY_CLASS, BY_TYPE, Kind, upcast
 
 
@@ -82,8 +82,7 @@ class _Lately:
         """Keeps them; the bytes too, so that their identity cannot pass to others."""
         if type(body) is not bytes:
             return
-        if len(self._kept) >= self._most:
-            del self._kept[next(iter(self._kept))]
+        make_room(self._kept, self._most)
         self._kept[id(body)] = (body, envelope, event)
 
 

@@ -15,6 +15,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
 from functools import cache, lru_cache
+from itertools import islice
 from typing import Annotated, Any, Optional, Union
 
 import msgspec
@@ -58,6 +59,15 @@ def _plain(value: Decimal) -> str:
 
 
 Convert = Callable[[Any], Any]
+
+
+def make_room(kept: dict[Any, Any], most: int) -> None:
+    """Forgets the oldest when there are `most`: an eighth of them at once. One by one, each would
+    be looked for behind the gaps that all earlier ones have left.
+    """
+    if len(kept) >= most:
+        for oldest in tuple(islice(kept, max(1, most // 8))):
+            del kept[oldest]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -169,8 +179,7 @@ class _Once:
         if kept is not None:
             return kept[1]
         raw = msgspec.Raw(_ENCODER.encode(self._to_wire(value)))
-        if len(self._kept) >= MAX_KEPT:
-            del self._kept[next(iter(self._kept))]
+        make_room(self._kept, MAX_KEPT)
         self._kept[id(value)] = (value, raw)
         return raw
 

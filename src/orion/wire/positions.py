@@ -13,10 +13,11 @@ import typing
 from collections.abc import Callable
 from enum import Enum
 from functools import cache
-from itertools import islice
 from typing import Any, Union
 
 import msgspec
+
+from orion.wire.payloads import make_room
 
 Convert = Callable[[Any], Any]
 MAX_KEPT = 8_192
@@ -48,10 +49,7 @@ class _Once:
         if kept is not None:
             return kept[1]
         raw = msgspec.Raw(_ENCODER.encode(self._pack(value)))
-        if len(self._kept) >= MAX_KEPT:
-            # The oldest go together: one look over the gaps that they leave, not one each.
-            for old in tuple(islice(self._kept, MAX_KEPT // 8)):
-                del self._kept[old]
+        make_room(self._kept, MAX_KEPT)
         self._kept[id(value)] = (value, raw)
         return raw
 

@@ -21,6 +21,7 @@ from orion.core.settlement import settlement_date
 from orion.core.ticks import Flag, Tick
 from orion.core.trade import Trade
 from orion.core.values import Instant, Side, plain
+from orion.wire.payloads import make_room
 from orion.wire.stubs import common_pb2, marketdata_pb2, reference_pb2, rfq_pb2, trade_pb2
 
 _SIDES = {Side.BUY: common_pb2.BUY, Side.SELL: common_pb2.SELL}
@@ -114,8 +115,8 @@ class _Kept:
         if kept is not None and all(map(is_, kept[0], things)):
             return kept[1]
         made = self._make(*things)
-        if kept is None and len(self._kept) >= MAX_KEPT:
-            del self._kept[next(iter(self._kept))]
+        if kept is None:
+            make_room(self._kept, MAX_KEPT)
         self._kept[id(things[0])] = things, made
         return made
 
