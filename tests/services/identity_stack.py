@@ -22,11 +22,13 @@ from litestar import Request, get, post
 
 from orion.app.front import front
 from orion.app.revocations import follower
-from orion.platform.auth import HttpKeys, ServiceTokens, Verifier
+from orion.core.permissions import Role
+from orion.platform.auth import HttpKeys, KeySource, ServiceTokens, Verifier
 from orion.platform.bus.postgres import PostgresBus
 from orion.platform.clock import ManualClock
 from orion.platform.config import Settings
 from orion.platform.errors import Coded
+from orion.platform.issuer import issuer_of
 from orion.platform.module import Module, Ports
 from orion.platform.rpc import Directory, RpcServer, rpc_errors
 from orion.platform.secret_files import SecretFiles
@@ -210,9 +212,13 @@ QUICK = Config(argon2_memory_kib=64, argon2_passes=1, revocation_poll_ms=50)
 
 @contextlib.asynccontextmanager
 async def running(
-    db: TestDatabase, folder: Path, config: Config = QUICK, **environment: str
+    db: TestDatabase,
+    folder: Path,
+    config: Config = QUICK,
+    keys: KeySource | None = None,
+    **environment: str,
 ) -> AsyncIterator[Stack]:
-    """Starts it all."""
+    """Starts it all. `keys`: of another issuer, which the environment then names."""
     clock = ManualClock()
     settings = Settings(environment={"ORION_DATA_DIR": str(folder), **environment})
     key = SecretFiles(settings.secrets_dir, may_create=True).read("service.key")
@@ -231,7 +237,8 @@ async def running(
     async def jwks() -> Any:
         return (await back.get(settings.jwks_url)).json()
 
-    verifier = Verifier(HttpKeys(jwks, clock), issuer=settings.issuer, clock=clock, service_key=key)
+    issuer = issuer_of(settings, (role.value for role in Role))
+    verifier = Verifier(keys or HttpKeys(jwks, clock), issuer=issuer, clock=clock, service_key=key)
     nothing: Any = None
     opened = contextlib.AsyncExitStack()
     store = await opened.enter_async_context(PostgresStore.open(Roles(db)))
