@@ -58,6 +58,8 @@ class Source:
     def __init__(self) -> None:
         self.snapshot: Any = None
         self.opened = 0
+        self.held = asyncio.Event()
+        self.held.set()
         self._queues: list[asyncio.Queue[Any]] = []
 
     async def stream(self) -> AsyncIterator[Any]:
@@ -69,6 +71,34 @@ class Source:
         while (message := await queue.get()) is not None:
             yield message
         raise Coded("SYS-901")
+
+    async def answers(self, demands: Any) -> AsyncIterator[Any]:
+        """By demand: the snapshot, then what was pushed since, together; nothing while nothing is.
+        Who is `held` says nothing at all.
+        """
+        assert current_caller().service == "push_edge"
+        self.opened += 1
+        queue: asyncio.Queue[Any] = asyncio.Queue()
+        is_first = True
+        async for _ in demands:
+            await self.held.wait()
+            if is_first:
+                is_first = False
+                self._queues.append(queue)
+                yield self.snapshot
+                continue
+            answer = marketdata_pb2.TickBatch()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(0.5):
+                    messages = [await queue.get()]
+                while not queue.empty():
+                    messages.append(queue.get_nowait())
+                if None in messages:
+                    raise Coded("SYS-901")
+                for message in messages:
+                    answer.MergeFrom(message)
+            await self.held.wait()
+            yield answer
 
     def push(self, message: Any) -> None:
         for queue in self._queues:
@@ -101,8 +131,8 @@ class Upstreams(
         self.cookies: dict[str, str] = {}
         self.resolved = 0
 
-    async def StreamTicks(self, request: Any, context: Any) -> AsyncIterator[Any]:
-        async for message in self.ticks.stream():
+    async def PullTicks(self, request_iterator: Any, context: Any) -> AsyncIterator[Any]:
+        async for message in self.ticks.answers(request_iterator):
             yield message
 
     async def WatchRFQ(self, request: Any, context: Any) -> AsyncIterator[Any]:

@@ -14,7 +14,7 @@ import grpc
 import pytest
 
 from orion.core.ticks import Flag, Tick
-from orion.services.marketdata_projection import queries
+from orion.services.marketdata_projection import queries, subscribers
 from orion.wire.envelope import decode
 from orion.wire.stubs import marketdata_pb2, reference_pb2
 from tests.postgres import Server, TestDatabase
@@ -281,3 +281,57 @@ async def test_a_conflated_stream_gets_the_newest_at_its_own_beat(db: TestDataba
         for name in names:
             mine = [t.received_at_us for b in batches for t in b.ticks if t.instrument_id == name]
             assert mine == sorted(mine)
+
+
+async def test_who_asks_gets_the_newest_once_for_each_question(
+    db: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two who ask at paces of their own: each hears of every instrument that has moved since it
+    asked before, and of nothing unasked.
+    """
+    names = ["EURUSD", "GBPUSD", "USDJPY"]
+    demand = marketdata_pb2.TickDemand
+    async with running(db, ingest={"rate": 500.0}) as stack:
+        projector = stack.modules["marketdata_projection"].rpc[0][1]._projector
+        await until(lambda: len(projector.book.names) == len(seeds().instruments), 30)
+        quick = stack.market.PullTicks(metadata=stack.as_service())
+        slow = stack.market.PullTicks(metadata=stack.as_user())
+        await quick.write(demand())
+        await slow.write(demand(instrument_ids=[*names, "UST10Y"]))
+        first, mine = await quick.read(), await slow.read()
+        assert first.snapshot and len(first.ticks) == len(seeds().instruments)
+        assert mine.snapshot and {t.instrument_id for t in mine.ticks} == set(names)
+        newest = {t.instrument_id: t.received_at_us for t in mine.ticks}
+        taken = sent = heard = 0
+        async with asyncio.timeout(30):
+            while heard < 10:
+                # The other asks far more often; what this one gets does not depend on it.
+                for _ in range(5):
+                    await quick.write(demand())
+                    assert not (await quick.read()).snapshot
+                await slow.write(demand(patience_ms=20))
+                batch = await slow.read()
+                got = {t.instrument_id: t.received_at_us for t in batch.ticks}
+                assert len(got) == len(batch.ticks) and set(got) <= set(names)
+                assert all(at >= newest[name] for name, at in got.items())
+                newest.update(got)
+                taken, sent, heard = taken + batch.taken, sent + len(got), heard + bool(got)
+        assert taken >= sent
+        quick.cancel()
+        slow.cancel()
+        nobody = stack.market.PullTicks(metadata=stack.as_user(roles=["ROLE_NOBODY"]))
+        await nobody.write(demand())
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await nobody.read()
+        assert dict(refused.value.trailing_metadata())["orion-code"] == "AUTH-103"
+        await until(lambda: not len(projector.subscribers))
+    # Without a feed nothing moves, and a question is answered all the same.
+    monkeypatch.setattr(subscribers, "ANSWER_S", 0.05)
+    async with running(db, names=("reference", "marketdata_projection")) as stack:
+        call = stack.market.PullTicks(metadata=stack.as_service())
+        for n in range(3):
+            await call.write(demand())
+            async with asyncio.timeout(20):
+                batch = await call.read()
+            assert batch.snapshot == (n == 0) and (n == 0 or not batch.ticks)
+        call.cancel()

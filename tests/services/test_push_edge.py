@@ -13,6 +13,7 @@ import websockets
 
 from orion.core.permissions import Role
 from orion.platform.revocations import Revoked
+from orion.services.push_edge import prices
 from orion.services.push_edge.frames import TICKS_ENCODED
 from orion.wire.stubs import marketdata_pb2, notifications_pb2, rfq_pb2, trade_pb2
 from tests.services.edge_world import (
@@ -184,22 +185,42 @@ async def test_lost_prices_are_said_and_come_back() -> None:
     async with running(heartbeat_s=0.5) as world, world.connect(world.token()) as ws:
         await say(ws, op="subscribe", channel="ticks", instrumentIds=["EURUSD"])
         await hear(ws, "snapshot")
-        assert (await hear(ws, "heartbeat"))["items"][0]["degraded"] == []
+        assert "ticks" not in (await hear(ws, "heartbeat"))["items"][0]["degraded"]
         opened = world.up.ticks.opened
         # nothing can be sent: it fails
         good, world.up.ticks.snapshot = world.up.ticks.snapshot, None
         world.up.ticks.break_all()
         beat = await hear(ws, "heartbeat")
-        while beat["items"][0]["degraded"] != ["ticks"]:
+        while "ticks" not in beat["items"][0]["degraded"]:
             beat = await hear(ws, "heartbeat")
         good.ticks[0].bid = "8.88"
         world.up.ticks.snapshot = good
         frame = await hear(ws, "update", "ticks")
         assert frame["items"][0]["bid"] == "8.88" and world.up.ticks.opened > opened
         beat = await hear(ws, "heartbeat")
-        while beat["items"][0]["degraded"]:
+        while "ticks" in beat["items"][0]["degraded"]:
             beat = await hear(ws, "heartbeat")
         assert beat["items"][0]["sessions"] == 1 and beat["serverTime"]
+
+
+async def test_prices_of_one_who_answers_no_more_are_said_to_be_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The connection stands, the process behind it does not move: as a stopped one does."""
+    monkeypatch.setattr(prices, "SILENT_S", 2.0)
+    async with running(heartbeat_s=0.5) as world, world.connect(world.token()) as ws:
+        await say(ws, op="subscribe", channel="ticks", instrumentIds=["EURUSD"])
+        await hear(ws, "snapshot")
+        world.up.ticks.held.clear()
+        beat = await hear(ws, "heartbeat")
+        while "ticks" not in beat["items"][0]["degraded"]:
+            beat = await hear(ws, "heartbeat")
+        world.up.ticks.snapshot.ticks[0].bid = "7.77"
+        world.up.ticks.held.set()
+        while (await hear(ws, "update", "ticks"))["items"][0]["bid"] != "7.77":
+            pass
+        while "ticks" in beat["items"][0]["degraded"]:
+            beat = await hear(ws, "heartbeat")
 
 
 # ---- RFQs, trades, notifications

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from orion.core.entitlement import Grants, may_see
@@ -15,11 +16,17 @@ from orion.platform.rpc import current_caller
 from orion.services.marketdata_projection import queries
 from orion.services.marketdata_projection.config import Config
 from orion.services.marketdata_projection.projector import Projector
-from orion.services.marketdata_projection.subscribers import Conflated, Subscriber
+from orion.services.marketdata_projection.subscribers import (
+    Conflated,
+    Demanded,
+    Newest,
+    Subscriber,
+)
 from orion.wire.stubs import marketdata_pb2, marketdata_pb2_grpc
 
 MAX_NAMES = 1_000
 MAX_CONFLATE_MS = 10_000
+MAX_PATIENCE_MS = 100
 MINUTE_US = 60_000_000
 
 
@@ -39,25 +46,50 @@ class MarketDataRpc(marketdata_pb2_grpc.MarketDataServiceServicer):
         )
 
     async def StreamTicks(self, request: Any, context: Any) -> AsyncIterator[Any]:
-        caller = current_caller()
-        is_whole = caller.service is not None and not request.instrument_ids
-        wanted = None if is_whole else frozenset(self._visible(caller, request.instrument_ids))
-        everyone = self._projector.subscribers
-        if len(everyone) >= self._config.subscribers:
-            raise Coded("WS-504", "Too many streams")
+        wanted = self._wanted(request.instrument_ids)
         book, config = self._projector.book, self._config
         if request.conflate_ms:
             mine = Conflated(wanted, book.message, min(request.conflate_ms, MAX_CONFLATE_MS) / 1000)
         else:
             mine = Subscriber(wanted, config.subscriber_ticks)
-        everyone.add(mine)
-        try:
-            names = [n for n in book.names if mine.wants(n)]
-            yield marketdata_pb2.TickBatch(ticks=book.snapshot(names), snapshot=True)
+        with self._open(mine):
+            yield self._snapshot(mine)
             async for batch in mine.batches(config.batch_ms / 1000):
                 yield batch
+
+    async def PullTicks(self, request_iterator: Any, context: Any) -> AsyncIterator[Any]:
+        mine: Demanded | None = None
+        with ExitStack() as stack:
+            async for demand in request_iterator:
+                if mine is None:
+                    wanted = self._wanted(demand.instrument_ids)
+                    mine = Demanded(wanted, self._projector.book.message)
+                    stack.enter_context(self._open(mine))
+                    yield self._snapshot(mine)
+                else:
+                    yield await mine.answer(min(demand.patience_ms, MAX_PATIENCE_MS) / 1000)
+
+    def _wanted(self, names: Sequence[str]) -> frozenset[str] | None:
+        """What the caller asks for and may see; None: everything."""
+        caller = current_caller()
+        is_whole = caller.service is not None and not names
+        return None if is_whole else frozenset(self._visible(caller, names))
+
+    @contextmanager
+    def _open(self, stream: Subscriber | Newest) -> Iterator[None]:
+        everyone = self._projector.subscribers
+        if len(everyone) >= self._config.subscribers:
+            raise Coded("WS-504", "Too many streams")
+        everyone.add(stream)
+        try:
+            yield
         finally:
-            everyone.remove(mine)
+            everyone.remove(stream)
+
+    def _snapshot(self, stream: Subscriber | Newest) -> Any:
+        book = self._projector.book
+        names = [n for n in book.names if stream.wants(n)]
+        return marketdata_pb2.TickBatch(ticks=book.snapshot(names), snapshot=True)
 
     async def GetHistory(self, request: Any, context: Any) -> Any:
         name = request.instrument_id

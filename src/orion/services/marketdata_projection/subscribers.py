@@ -1,12 +1,13 @@
 """Streams of ticks, bounded. Who wants every tick gets every tick; who is too slow for that gets
-the newest of each instrument. Who asks for conflation never gets anything else, and costs next to
-nothing per tick: a screen cannot show more.
+the newest of each instrument. Who asks for conflation never gets anything else, in a beat or when
+he asks, and costs next to nothing per tick: a screen cannot show more.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import suppress
 
 from orion.core.ticks import Tick
 from orion.platform import telemetry
@@ -14,6 +15,8 @@ from orion.wire.stubs import marketdata_pb2
 
 Message = marketdata_pb2.MarketTick
 MAX_BATCH = 1_000
+SLOW_S = 1.0
+ANSWER_S = 1.0  # so long at most a demand waits for its answer
 _CONFLATED = telemetry.counter("md_ticks_conflated", "Ticks a slow subscriber was not sent")
 _OPEN = telemetry.gauge("md_subscribers", "Open streams of ticks")
 
@@ -103,19 +106,14 @@ class Subscriber(_Stream):
         return self._batch(ticks)
 
 
-class Conflated(_Stream):
-    """A stream of the newest tick of each instrument, at once after a quiet interval and otherwise
-    once in each. `newest` is asked when a batch leaves, so nothing is made that is not sent.
+class Newest(_Stream):
+    """What has moved since the last batch. `newest` is asked when a batch leaves, so nothing is
+    made that is not sent.
     """
 
-    def __init__(
-        self,
-        wanted: frozenset[str] | None,
-        newest: Callable[[str], Message | None],
-        interval_s: float,
-    ):
+    def __init__(self, wanted: frozenset[str] | None, newest: Callable[[str], Message | None]):
         super().__init__(wanted)
-        self._newest, self._interval_s = newest, interval_s
+        self._newest = newest
         self._moved: set[str] = set()
         self._taken = 0
 
@@ -126,6 +124,30 @@ class Conflated(_Stream):
             self._taken += len(mine)
             self._moved.update(mine)
             self._event.set()
+
+    def _next(self) -> marketdata_pb2.TickBatch:
+        moved, self._moved = self._moved, set()
+        taken, self._taken = self._taken, 0
+        self._event.clear()
+        found = (self._newest(name) for name in moved)
+        batch = self._batch([m for m in found if m is not None], taken)
+        _CONFLATED.inc(max(0, taken - len(batch.ticks)))
+        return batch
+
+
+class Conflated(Newest):
+    """A stream of the newest tick of each instrument, at once after a quiet interval and otherwise
+    once in each.
+    """
+
+    def __init__(
+        self,
+        wanted: frozenset[str] | None,
+        newest: Callable[[str], Message | None],
+        interval_s: float,
+    ):
+        super().__init__(wanted, newest)
+        self._interval_s = interval_s
 
     async def batches(self, gather_s: float) -> AsyncIterator[marketdata_pb2.TickBatch]:
         """What is new, for ever. What comes within `gather_s` of a first tick leaves with it."""
@@ -140,14 +162,43 @@ class Conflated(_Stream):
             due += self._interval_s
             yield self._next()
 
-    def _next(self) -> marketdata_pb2.TickBatch:
-        moved, self._moved = self._moved, set()
-        taken, self._taken = self._taken, 0
-        self._event.clear()
-        found = (self._newest(name) for name in moved)
-        batch = self._batch([m for m in found if m is not None], taken)
-        _CONFLATED.inc(max(0, taken - len(batch.ticks)))
-        return batch
+
+class Demanded(Newest):
+    """A stream that says something when it is asked: the newest tick of each instrument that has
+    moved since it was asked before.
+    """
+
+    def __init__(self, wanted: frozenset[str] | None, newest: Callable[[str], Message | None]):
+        super().__init__(wanted, newest)
+        self._now = asyncio.get_running_loop().time
+        self._last, self._gap_s = 0.0, SLOW_S  # when ticks came, and how far apart they come
+
+    def mark(self, names: Sequence[str]) -> None:
+        """See Newest."""
+        before, now = self._taken, self._now()
+        super().mark(names)
+        if self._taken > before and now > self._last:
+            self._gap_s += (min(now - self._last, SLOW_S) - self._gap_s) / 8
+            self._last = now
+
+    async def answer(self, patience_s: float) -> marketdata_pb2.TickBatch:
+        """What is new, as soon as anything is; nothing after a second without. Where ticks come in
+        quick groups, what is new already waits up to `patience_s` for the next: so it leaves just
+        after a group and not, as like as not, just before one.
+        """
+        if not self._event.is_set():
+            await self._until_new(ANSWER_S)
+        elif self._gap_s <= patience_s:
+            late = self._last + 2 * self._gap_s  # then they have stopped coming
+            if (left := late - self._now()) > 0:
+                self._event.clear()
+                await self._until_new(min(left, patience_s))
+        return self._next()
+
+    async def _until_new(self, most_s: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(most_s):
+                await self._event.wait()
 
 
 class Subscribers:
@@ -156,23 +207,23 @@ class Subscribers:
     def __init__(self, message: Callable[[Tick], Message]) -> None:
         self._message = message
         self._raw: dict[Subscriber, None] = {}
-        self._conflated: dict[Conflated, None] = {}
+        self._newest: dict[Newest, None] = {}
 
     def __len__(self) -> int:
-        return len(self._raw) + len(self._conflated)
+        return len(self._raw) + len(self._newest)
 
-    def add(self, stream: Subscriber | Conflated) -> None:
+    def add(self, stream: Subscriber | Newest) -> None:
         """A stream begins."""
-        if isinstance(stream, Conflated):
-            self._conflated[stream] = None
+        if isinstance(stream, Newest):
+            self._newest[stream] = None
         else:
             self._raw[stream] = None
         _OPEN.set(len(self))
 
-    def remove(self, stream: Subscriber | Conflated) -> None:
+    def remove(self, stream: Subscriber | Newest) -> None:
         """A stream has ended."""
-        if isinstance(stream, Conflated):
-            self._conflated.pop(stream, None)
+        if isinstance(stream, Newest):
+            self._newest.pop(stream, None)
         else:
             self._raw.pop(stream, None)
         _OPEN.set(len(self))
@@ -183,15 +234,15 @@ class Subscribers:
             messages = [self._message(tick) for tick in ticks]
             for stream in self._raw:
                 stream.offer(messages)
-        if ticks and self._conflated:
+        if ticks and self._newest:
             names = [tick.instrument_id for tick in ticks]
-            for stream in self._conflated:
+            for stream in self._newest:
                 stream.mark(names)
         if status:
-            for stream in (*self._raw, *self._conflated):
+            for stream in (*self._raw, *self._newest):
                 stream.change(status)
 
     def beat(self, signs: Sequence[tuple[str, int]]) -> None:
         """To all."""
-        for stream in (*self._raw, *self._conflated):
+        for stream in (*self._raw, *self._newest):
             stream.beat(signs)

@@ -16,6 +16,7 @@ from orion.platform.rpc import rpc_errors
 from orion.services.push_edge import frames
 from orion.services.push_edge.channels import NOTIFICATIONS, TRADES, Channel, rfq_rules
 from orion.services.push_edge.config import Config
+from orion.services.push_edge.prices import Prices
 from orion.services.push_edge.protocol import Ask, Refused, read
 from orion.services.push_edge.sessions import (
     MAX_WAITING_MESSAGES,
@@ -30,7 +31,6 @@ from orion.services.push_edge.upstream import Upstream
 from orion.wire.stubs import (
     identity_pb2,
     identity_pb2_grpc,
-    marketdata_pb2,
     marketdata_pb2_grpc,
     notifications_pb2,
     notifications_pb2_grpc,
@@ -59,7 +59,8 @@ class Edge:
         self._ports, self._config = ports, config
         self._cookie_name, self._origins = cookie_name, allowed_origins(public_url)
         now = ports.clock.now
-        self.ticks = TickHub(config, lambda: ports.clock.ticks() / 1e9, now)
+        self.prices = Prices(self._pull)
+        self.ticks = TickHub(config, lambda: ports.clock.ticks() / 1e9, now, self.prices.ask)
         rfqs = Channel(rfq_rules(int(config.rfq_keep_s * 1e6)), now)
         trades, notes = Channel(TRADES, now), Channel(NOTIFICATIONS, now)
         self.channels = {c.rules.name: c for c in (rfqs, trades, notes)}
@@ -73,13 +74,6 @@ class Edge:
 
     def _streams(self, rfqs: Channel, trades: Channel, notes: Channel) -> list[Upstream]:
         where = self._ports.directory
-        # Four times to each flush: more than screens get need not come here, and a flush between
-        # two batches is still of fresh prices.
-        quarter_ms = max(1, int(250 / self._config.flush_hz))
-        wanted = marketdata_pb2.TickSubscription(conflate_ms=quarter_ms)
-        market = lambda: marketdata_pb2_grpc.MarketDataServiceStub(  # noqa: E731
-            where.channel("marketdata_projection")
-        ).StreamTicks(wanted, metadata=where.as_service())
         rfq = lambda: rfq_pb2_grpc.RFQServiceStub(where.channel("rfq")).WatchRFQ(  # noqa: E731
             rfq_pb2.WatchRFQRequest(), metadata=where.as_service()
         )
@@ -91,10 +85,15 @@ class Edge:
         ).WatchNotifications(
             notifications_pb2.WatchNotificationsRequest(), metadata=where.as_service()
         )
-        streams = [Upstream("ticks", market, lambda: None, self.ticks.take)]
+        streams = [Upstream("ticks", self.prices.batches, lambda: None, self.ticks.take)]
         for channel, source in ((rfqs, rfq), (trades, trade), (notes, note)):
             streams.append(_following(channel, source))
         return streams
+
+    def _pull(self) -> Any:
+        where = self._ports.directory
+        stub = marketdata_pb2_grpc.MarketDataServiceStub(where.channel("marketdata_projection"))
+        return stub.PullTicks(metadata=where.as_service())
 
     # -- the handler of the push server
 

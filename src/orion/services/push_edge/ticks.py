@@ -4,13 +4,17 @@ for everybody.
 Instruments have bit positions and a subscription is a mask, so "what of mine is new" is one `&`,
 and sockets that miss the same instruments share the same bytes. A socket that does not keep up is
 skipped and gets the newest of what it missed later.
+
+The projection is asked when a flush is due, so what goes out is as old as the way here, whatever
+the interval. Between flushes one question stays open: the first change after a pause comes at once.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from contextlib import suppress
+from typing import Any, Protocol, TypeVar
 
 from orion.platform import telemetry
 from orion.services.push_edge import frames
@@ -21,12 +25,20 @@ QUIET_US = 2_000_000  # a quiet instrument's sign of life goes out at least this
 QUIET_SHARE = 3 / 8  # and when so much of the time is over after which it would look stale
 SLICE_S = 0.004  # after so long a flush lets others run
 ITEMS_PER_FRAME = 200
+PATIENCE_MS = 30  # what is new when a flush is due may wait so long for what comes next
+TURN = 0.618034  # of the round lies between the first sockets of two flushes
 _FLUSH = telemetry.histogram("edge_flush_seconds", "Time to write one flush to all sockets")
 _FRAMES = telemetry.counter("edge_tick_frames", "Tick frames sent to sockets")
 _SKIPPED = telemetry.counter(
     "edge_tick_frames_skipped", "Tick frames not sent: the socket is behind"
 )
+_AGE = telemetry.histogram(
+    "edge_price_age_seconds", "Age of the newest price of a batch when it comes here"
+)
 _RATE = telemetry.gauge("edge_flush_hz", "Rate at which prices are flushed now")
+
+
+_T = TypeVar("_T")
 
 
 class Socket(Protocol):
@@ -78,8 +90,14 @@ class Pace:
 class TickHub:
     """The newest price of every instrument and who wants it."""
 
-    def __init__(self, config: Config, time: Callable[[], float], now: Callable[[], int]):
-        self._time, self._now = time, now
+    def __init__(
+        self,
+        config: Config,
+        time: Callable[[], float],
+        now: Callable[[], int],
+        ask: Callable[[int], None],
+    ):
+        self._time, self._now, self._ask = time, now, ask
         self.pace = Pace(config)
         self._bits: dict[str, int] = {}
         self._names: list[str] = []
@@ -93,7 +111,8 @@ class TickHub:
         self._groups: dict[int, dict[Socket, None]] = {}
         self._bits_of: dict[int, tuple[int, ...]] = {}  # of each group's mask
         self._dirty = 0
-        self._wake = asyncio.Event()
+        self._answered = asyncio.Event()
+        self._is_owing = False  # a socket was skipped
         self._due = -1e9  # when the next flush may begin
         self.seq = 0
         self.ticks_in = 0
@@ -103,24 +122,28 @@ class TickHub:
 
     def take(self, batch: marketdata_pb2.TickBatch) -> None:
         """What the projection sent."""
+        newest = 0
         for tick in batch.ticks:
             bit = self._bit(tick.instrument_id)
             self._latest[bit] = tick
             self._encoded[bit] = None
             self._dirty |= 1 << bit
-            self._signs[bit] = max(self._signs[bit], tick.received_at_us, tick.heartbeat_at_us)
+            received = tick.received_at_us
+            newest = max(newest, received)
+            self._signs[bit] = max(self._signs[bit], received, tick.heartbeat_at_us)
             if batch.snapshot:
                 self._mark(bit, "STALE" in tick.flags)
         if batch.snapshot:
             self.has_snapshot = True
-        else:
+        elif newest:
+            _AGE.observe((self._now() - newest) / 1e6)
+        if not batch.snapshot:
             self.ticks_in += batch.taken or len(batch.ticks)
         for beat in batch.heartbeats:
             self._beat(self._bit(beat.instrument_id), beat.at_us)
         for change in batch.status:
             self._changed(change)
-        if self._dirty:
-            self._wake.set()
+        self._answered.set()
 
     def limits(self, amber_ms: Mapping[str, int]) -> None:
         """After which silence a screen shows an instrument as amber: its signs of life are sent
@@ -214,35 +237,49 @@ class TickHub:
     async def run(self) -> None:
         """Flushes for ever: at once after a quiet interval, otherwise when the interval is over."""
         while True:
-            await self._wake.wait()
-            due, now = self._due, self._time()
-            if due > now:
-                await asyncio.sleep(due - now)
-            else:
-                due = now
-            self._wake.clear()
-            began = self._time()
-            self._due = began + self.pace.interval
+            late = 0.0
+            if (ahead := self._due - self._time()) > 0:
+                await asyncio.sleep(ahead)
+                late = max(0.0, self._time() - self._due)
+            await self._news()
+            began, interval = self._time(), self.pace.interval
+            # A fixed beat, because answers come a little sooner or later; a new one after a pause.
+            is_in_beat = began - self._due < interval / 2
+            self._due = (self._due if is_in_beat else began) + interval
             await self.flush()
             took = self._time() - began
             _FLUSH.observe(took)
-            self.pace.note(took, max(0.0, began - due))
+            # Who slept into a pause was late for nobody.
+            self.pace.note(took, late if is_in_beat else 0.0)
+
+    async def _news(self) -> None:
+        """Asks until there is something to tell. What waits to be told does not wait for ever."""
+        is_waiting = self._dirty or self._is_owing
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self.pace.interval / 2 if is_waiting else None):
+                while True:
+                    self._answered.clear()
+                    self._ask(PATIENCE_MS)
+                    await self._answered.wait()
+                    if self._dirty:
+                        return
 
     async def flush(self) -> None:
         """Sends what is new to everyone who wants it."""
         slice_began = self._time()
-        dirty, self._dirty = self._dirty, 0
+        dirty, self._dirty, self._is_owing = self._dirty, 0, False
         self.seq += 1
         for bit in _ones(dirty):
             self._shown[bit] = self._signs[bit]
         head = frames.head("update", "ticks", self.seq)
         joined: dict[int, bytes] = {}
         sent = skipped = 0
-        for mask, sockets in list(self._groups.items()):
+        for mask, sockets in _turned(list(self._groups.items()), self.seq):
             fresh = mask & dirty
-            for socket in tuple(sockets):
+            is_alone = len(sockets) == 1
+            for socket in tuple(sockets) if is_alone else _turned(list(sockets), self.seq):
                 session = socket.state
-                want = (fresh | session.missed) & session.mask
+                want = (fresh | session.missed) & mask
                 if not want:
                     continue
                 if socket.is_behind(slice_began):
@@ -250,19 +287,22 @@ class TickHub:
                     skipped += 1
                     continue
                 session.missed = 0
-                data = joined.get(want)
-                if data is None:
-                    data = joined[want] = self._frame(head, want)
-                socket.send(data)
+                if is_alone and want == mask:
+                    # Nobody else wants just this, and what is not kept lies where the next is made.
+                    socket.send(self._frame(head, want))
+                else:
+                    data = joined.get(want)
+                    if data is None:
+                        data = joined[want] = self._frame(head, want)
+                    socket.send(data)
                 sent += 1
             if self._time() - slice_began > SLICE_S:
                 await asyncio.sleep(0)
                 slice_began = self._time()
         _FRAMES.inc(sent)
-        if skipped:
-            _SKIPPED.inc(skipped)
-            # look again, so that one who stays behind is cut and one who catches up is served
-            self._wake.set()
+        _SKIPPED.inc(skipped)
+        # Looked at again, so that one who stays behind is cut and one who catches up is served.
+        self._is_owing = skipped > 0
 
     def _frame(self, head: bytes, want: int) -> bytes:
         # Nearly every frame of a busy market holds a whole subscription: its bits are known.
@@ -276,6 +316,12 @@ class TickHub:
             assert tick is not None
             held = self._encoded[bit] = frames.tick(tick, self._signs[bit], bit in self._stale)
         return held
+
+
+def _turned(items: list[_T], seq: int) -> list[_T]:
+    """Another one first each time, so that nobody is always last."""
+    start = int(seq * TURN % 1 * len(items))
+    return items[start:] + items[:start] if start else items
 
 
 def _ones(mask: int) -> Iterator[int]:

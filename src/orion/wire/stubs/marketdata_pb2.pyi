@@ -106,6 +106,14 @@ class TickSubscription(_message.Message):
     conflate_ms: int
     def __init__(self, instrument_ids: _Optional[_Iterable[str]] = ..., conflate_ms: _Optional[int] = ...) -> None: ...
 
+class TickDemand(_message.Message):
+    __slots__ = ("instrument_ids", "patience_ms")
+    INSTRUMENT_IDS_FIELD_NUMBER: _ClassVar[int]
+    PATIENCE_MS_FIELD_NUMBER: _ClassVar[int]
+    instrument_ids: _containers.RepeatedScalarFieldContainer[str]
+    patience_ms: int
+    def __init__(self, instrument_ids: _Optional[_Iterable[str]] = ..., patience_ms: _Optional[int] = ...) -> None: ...
+
 class HistoryRequest(_message.Message):
     __slots__ = ("instrument_id", "minutes")
     INSTRUMENT_ID_FIELD_NUMBER: _ClassVar[int]

@@ -44,6 +44,11 @@ class MarketDataServiceStub:
                 request_serializer=marketdata__pb2.TickSubscription.SerializeToString,
                 response_deserializer=marketdata__pb2.TickBatch.FromString,
                 _registered_method=True)
+        self.PullTicks = channel.stream_stream(
+                '/orion.v1.MarketDataService/PullTicks',
+                request_serializer=marketdata__pb2.TickDemand.SerializeToString,
+                response_deserializer=marketdata__pb2.TickBatch.FromString,
+                _registered_method=True)
         self.GetHistory = channel.unary_unary(
                 '/orion.v1.MarketDataService/GetHistory',
                 request_serializer=marketdata__pb2.HistoryRequest.SerializeToString,
@@ -73,6 +78,15 @@ class MarketDataServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PullTicks(self, request_iterator, context):
+        """For who shows prices at a beat of his own: one batch for each demand, the newest of each instrument at the moment
+        it leaves. The first demand is answered with the snapshot; a later one when something is new, within a second in
+        any case (then with nothing in it: a sign that somebody is there).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetHistory(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -96,6 +110,11 @@ def add_MarketDataServiceServicer_to_server(servicer, server):
             'StreamTicks': grpc.unary_stream_rpc_method_handler(
                     servicer.StreamTicks,
                     request_deserializer=marketdata__pb2.TickSubscription.FromString,
+                    response_serializer=marketdata__pb2.TickBatch.SerializeToString,
+            ),
+            'PullTicks': grpc.stream_stream_rpc_method_handler(
+                    servicer.PullTicks,
+                    request_deserializer=marketdata__pb2.TickDemand.FromString,
                     response_serializer=marketdata__pb2.TickBatch.SerializeToString,
             ),
             'GetHistory': grpc.unary_unary_rpc_method_handler(
@@ -162,6 +181,33 @@ class MarketDataService:
             target,
             '/orion.v1.MarketDataService/StreamTicks',
             marketdata__pb2.TickSubscription.SerializeToString,
+            marketdata__pb2.TickBatch.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PullTicks(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/orion.v1.MarketDataService/PullTicks',
+            marketdata__pb2.TickDemand.SerializeToString,
             marketdata__pb2.TickBatch.FromString,
             options,
             channel_credentials,
