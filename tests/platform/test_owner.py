@@ -9,6 +9,7 @@ import pytest
 
 from orion.platform.clock import SystemClock
 from orion.platform.errors import Coded, NotOwner
+from orion.platform.lease import Tenure
 from orion.platform.transact import Commit, Key, Limits, Owner
 from tests.platform.conftest import Place, running, until
 from tests.platform.toy import Add, Ask, End, Explode, ToyAggregate, entity
@@ -316,3 +317,48 @@ async def test_replies_older_than_a_week_are_forgotten(place: Place) -> None:
         now = SystemClock().now()
         assert await place.store.prune_inbox("toy", now - 1_000_000_000) == 0
         assert await place.store.prune_inbox("toy", now + 1_000_000) == 1
+
+
+async def test_who_has_every_partition_asks_for_nothing_more(place: Place) -> None:
+    """An idle platform renews its leases and does nothing else about them."""
+    asked: Counter[str] = Counter()
+
+    class Watched:
+        def __getattr__(self, name: str):
+            asked[name] += 1
+            return getattr(place.store, name)
+
+    async def nothing(_part: object) -> None:
+        pass
+
+    def tenure(address: str, *, share: bool) -> Tenure:
+        return Tenure(
+            "toy", ("toy.events",), 8, Watched(), SystemClock(), address,  # type: ignore[arg-type]
+            took=nothing, lost=lambda _part: None, drain=nothing, share=share,
+        )  # fmt: skip
+
+    async def round_of(one: Tenure) -> dict[str, int]:
+        asked.clear()
+        await one.step()
+        await one.renew()
+        return dict(asked)
+
+    await place.store.ensure(("toy.events",), 8)
+    alone = tenure("a", share=False)
+    await alone.step()
+    assert len(alone.parts) == 8
+    assert await round_of(alone) == {"renew": 1}, "it has all, and shares with nobody"
+    alone.depose(3)
+    assert await round_of(alone) == {"holders": 1, "renew": 1}, "what it lost it looks for again"
+    await place.store.release(("toy.events",), [3], alone.instance)  # as if its lease were over
+    await alone.leave()
+    both = [tenure("b", share=True), tenure("c", share=True)]
+    await both[0].step()
+    assert await round_of(both[0]) == {"announce": 1, "renew": 1}, "others may want a share"
+    await both[1].step()
+    assert await round_of(both[0]) == {"announce": 1, "release": 4, "renew": 1, "holders": 1}
+    await both[1].step()
+    assert [len(t.parts) for t in both] == [4, 4]
+    assert await round_of(both[1]) == {"announce": 1, "holders": 1, "renew": 1}, "and where to send"
+    for one in both:
+        await one.leave()

@@ -89,22 +89,31 @@ class Tenure:
 
     async def step(self) -> None:
         """One round: see who lives, give what is too much, take what is free."""
+        wanted = await self._share() if self.share else self.count
+        while len(self.parts) > wanted:
+            await self._hand_over(max(self.parts))
+        if len(self.parts) < self.count:  # who has all of them has nothing to look for
+            await self._take(wanted)
+        self.settled.set()
+
+    async def _share(self) -> int:
+        """How many partitions are this copy's. Says that it lives: the others count it too."""
         alive = await self.store.announce(
             self.service, self.instance, self.address, 4 * self.renew_ms
         )
-        wanted = self.count
-        if self.share and len(alive) > 1:
-            # The first ones by name take the odd partitions: all copies compute the same shares.
-            each, odd = divmod(self.count, len(alive))
-            place = alive.index(self.instance) if self.instance in alive else 0
-            wanted = each + (place < odd)
-        while len(self.parts) > wanted:
-            await self._hand_over(max(self.parts))
-        await self._take(wanted)
-        self.settled.set()
+        if len(alive) < 2:
+            return self.count
+        # The first ones by name take the odd partitions: all copies compute the same shares.
+        each, odd = divmod(self.count, len(alive))
+        place = alive.index(self.instance) if self.instance in alive else 0
+        return each + (place < odd)
 
     async def renew(self) -> None:
-        """Lengthens the leases; a partition that is no longer ours is given up."""
+        """Lengthens the leases; a partition that is no longer ours is given up.
+
+        Each service by itself: one statement for all of a process would hold the heads of all
+        while it waits for one's batch, and one that is stuck would cost all of them their leases.
+        """
         if not self.parts:
             return
         asked = self.clock.ticks()
@@ -183,7 +192,8 @@ class Tenure:
             self.parts.pop(number, None)
             self.lost(number)
         await self.store.release(self.topics, numbers, self.instance)
-        await self.store.announce(self.service, self.instance, self.address, 0)
+        if self.share:
+            await self.store.announce(self.service, self.instance, self.address, 0)
 
     async def reprove(self, numbers: Sequence[int]) -> dict[tuple[str, int], int]:
         """After a lost connection: raises the own epoch until the store answers. Returns `next` by
