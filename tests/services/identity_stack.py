@@ -216,9 +216,12 @@ async def running(
     folder: Path,
     config: Config = QUICK,
     keys: KeySource | None = None,
+    elsewhere: Any = None,
     **environment: str,
 ) -> AsyncIterator[Stack]:
-    """Starts it all. `keys`: of another issuer, which the environment then names."""
+    """Starts it all. `keys`: of another issuer, which the environment then names, and whose ASGI
+    app is `elsewhere`.
+    """
     clock = ManualClock()
     settings = Settings(environment={"ORION_DATA_DIR": str(folder), **environment})
     key = SecretFiles(settings.secrets_dir, may_create=True).read("service.key")
@@ -230,7 +233,9 @@ async def running(
     there: dict[str, Any] = {}
 
     async def to_app(scope: Any, receive: Any, send: Any) -> None:
-        await there["app"](scope, receive, send)
+        host = dict(scope["headers"]).get(b"host", b"").decode()
+        is_ours = elsewhere is None or host == urlsplit(PUBLIC).netloc
+        await (there["app"] if is_ours else elsewhere)(scope, receive, send)
 
     back = httpx.AsyncClient(transport=httpx.ASGITransport(to_app))
 
