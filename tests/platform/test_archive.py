@@ -10,6 +10,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -241,24 +242,42 @@ async def test_the_reader_is_a_bus(blob: LocalBlob) -> None:
         assert list(await reader.read(EVENTS, part, end)) == []
 
 
-async def test_unavailable_blobs_are_waited_for(blob: LocalBlob) -> None:
-    log, plan = Log(some(30)), iter(["lost"] * 3)
+@pytest.mark.parametrize("lost", [(6, 10), (7, 11), (8, 12), (9, 13)])
+async def test_unavailable_blobs_are_waited_for(blob: LocalBlob, lost: tuple[int, int]) -> None:
+    log = Log(some(10))
 
     class Lossy(FrailBlob):
-        async def put(self, name: str, body: bytes, **more: object) -> str:
-            answer = await self._blob.put(name, body, **more)  # type: ignore[arg-type]
-            if next(self._plan, ""):
-                raise Unavailable("no answer")  # though it was done
+        calls = 0
+
+        async def put(self, name: str, body: bytes, **options: Any) -> str:
+            answer = await self._blob.put(name, body, **options)
+            self.calls += 1
+            if self.calls in (4, *lost):  # the log has grown until it is tried again
+                log.add(some(10, start=len(log.records)))
+            if self.calls in lost:
+                raise Unavailable("no answer, though it was done")
             return answer
 
-    one = archiver(log, Lossy(blob, plan), wait_s=0, idle_s=0.001)
+    one = archiver(log, Lossy(blob, iter(())), wait_s=0, idle_s=0.001)
     task = asyncio.create_task(one.run())
     async with asyncio.timeout(20):
-        while await blob.head(f"{ENV}/{EVENTS}.v1/checkpoint.json") is None:
+        while sum((await ArchiveReader(blob, env=ENV, specs=TOPICS).ends(EVENTS)).values()) < 40:
             await asyncio.sleep(0.005)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     assert await read_back(blob) == log.records and await problems(blob) == []
+    assert Counter(key(r) for r in log.records) == await lying_about(blob)
+
+
+async def test_a_lost_checkpoint_doubles_nothing_though_the_log_was_cut(blob: LocalBlob) -> None:
+    log = Log(some(36))
+    await finish(archiver(log, blob, rows=20))
+    await blob.delete(f"{ENV}/{EVENTS}.v1/checkpoint.json")
+    log.add(some(4, start=36))
+    log.cut[EVENTS, 0] = 27  # in the middle of what is archived
+    await finish(archiver(log, blob, rows=20))
+    assert await read_back(blob) == log.records and await problems(blob) == []
+    assert Counter(key(r) for r in log.records) == await lying_about(blob)
 
 
 # ---- what was changed is found
