@@ -42,24 +42,27 @@ class Ends:
     ) -> dict[int, tuple[int, int]]:
         """The first offset and the one after the last that is committed, by partition."""
         places = [ck.TopicPartition(name, part) for part in parts]
-        first = self._ask(places, admin.OffsetSpec.earliest(), seconds)
-        last = self._ask(places, admin.OffsetSpec.latest(), seconds)
-        low, high = _results(first, seconds), _results(last, seconds)
+        low = self._ask(places, admin.OffsetSpec.earliest(), seconds)
+        high = self._ask(places, admin.OffsetSpec.latest(), seconds)
         return {part: (low[part], high[part]) for part in low}
 
     def at(self, name: str, part: int, at_ms: int) -> int | None:
         """The first offset whose record is not older; None when there is none."""
         spec = admin.OffsetSpec.for_timestamp(at_ms)
-        asked = self._ask([ck.TopicPartition(name, part)], spec, ANSWER_S)
-        found = _results(asked, ANSWER_S)[part]
+        found = self._ask([ck.TopicPartition(name, part)], spec, ANSWER_S)[part]
         return found if found >= 0 else None
 
-    def _ask(self, places: list[Any], spec: Any, seconds: float) -> Mapping[Any, Any]:
-        return self._client().list_offsets(
-            dict.fromkeys(places, spec),
-            isolation_level=ck.IsolationLevel.READ_COMMITTED,
-            request_timeout=seconds,
-        )
+    def _ask(self, places: list[Any], spec: Any, seconds: float) -> dict[int, int]:
+        try:
+            asked = self._client().list_offsets(
+                dict.fromkeys(places, spec),
+                isolation_level=ck.IsolationLevel.READ_COMMITTED,
+                request_timeout=seconds,
+            )
+            return _results(asked, seconds)
+        except ck.KafkaException:
+            self.close()  # it would go on asking with the leaders that it knew
+            raise
 
 
 def _results(asked: Mapping[Any, Any], seconds: float) -> dict[int, int]:

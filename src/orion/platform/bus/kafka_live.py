@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -35,6 +36,7 @@ BACK = 64  # Kafka offsets before the end where a partition is begun
 ASK_S = 2.0
 ANSWER_S = 5.0
 AGAIN_S = 0.5
+SILENCE_S = 5.0
 PLACE_EVERY = 64
 _BROKEN = telemetry.gauge("bus_broken", "1: stopped at a gap", ("topic", "part"))
 
@@ -274,5 +276,17 @@ class Live:
         telemetry.log.warning("bus.gap_closed", topic=part.topic.key, part=part.number)
 
 
-def _told(error: Any) -> None:
-    telemetry.log.warning("bus.kafka_says", error=str(error))
+class _Told:
+    """What the library says of brokers that do not answer, now and then."""
+
+    def __init__(self) -> None:
+        self._last = 0.0
+
+    def __call__(self, error: Any) -> None:
+        now = time.monotonic()
+        if now - self._last > SILENCE_S:
+            self._last = now
+            telemetry.log.warning("bus.kafka_says", error=str(error))
+
+
+_told = _Told()

@@ -121,10 +121,10 @@ class Past:
             else:
                 reader = _Reader(self._settings, self._topics, self.places, self._ends)
             loop = asyncio.get_running_loop()
-            try:
-                return await loop.run_in_executor(self._threads, _named, work, reader)
-            finally:
-                self._idle.append(reader)
+            # One that failed, or that nobody waits for any more, is not used again.
+            found = await loop.run_in_executor(self._threads, _named, work, reader)
+            self._idle.append(reader)
+            return found
 
     async def close(self) -> None:
         """Ends the readers."""
@@ -139,11 +139,10 @@ class Past:
 def _named(work: Callable[[_Reader], T], reader: _Reader) -> T:
     try:
         return work(reader)
-    except ck.KafkaException as error:
-        reader.place = None
-        raise Unavailable(f"Kafka does not answer: {error}") from error
-    except BaseException:
-        reader.place = None
+    except BaseException as error:
+        reader.close()
+        if isinstance(error, ck.KafkaException):
+            raise Unavailable(f"Kafka does not answer: {error}") from error
         raise
 
 
@@ -290,4 +289,5 @@ class _Reader:
         raise ck.KafkaException(error)
 
     def close(self) -> None:
-        self._consumer.close()
+        with suppress(Exception):
+            self._consumer.close()
