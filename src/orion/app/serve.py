@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from orion.app.front import front
@@ -19,11 +18,13 @@ from orion.app.modules import MODULES
 from orion.app.profiles import open_ports, ports_of
 from orion.app.revocations import follower
 from orion.platform import telemetry
-from orion.platform.config import Settings
+from orion.platform.config import ConfigError, Settings
 from orion.platform.module import Module, Ports
 from orion.platform.rpc import RpcServer
+from orion.platform.tcp_door import TcpDoor, probe_port
 
 READY_POLL_S = 0.02
+APART = "Run the edge in a process of its own"
 
 
 class Stop(Exception):
@@ -39,7 +40,11 @@ async def serve(
     platform = settings.platform
     telemetry.configure(process, platform.log_level, platform.otlp_endpoint)
     settings.run_dir.mkdir(mode=0o700, exist_ok=True)
+    readiness = _Readiness()
     async with AsyncExitStack() as stack:
+        if platform.metrics_listen:  # first, so that a start that takes long is seen to be one
+            port = probe_port(platform.metrics_listen, lambda: readiness.reasons)
+            await stack.enter_async_context(port)
         ports = await stack.enter_async_context(open_ports(process, settings))
         modules = [_build(name, ports, settings) for name in names]
         rpc = RpcServer(ports.address, ports.verifier.verify, ports.directory.home)
@@ -50,7 +55,23 @@ async def serve(
         stack.push_async_callback(rpc.stop)
         metrics = await telemetry.serve_metrics(settings.run_dir / f"{process}.metrics.sock")
         stack.callback(metrics.close)
-        await _run(process, modules, ports, rpc, settings, on_ready)
+        readiness.reasons = [f"{module.name}: starting" for module in modules]
+
+        def is_ready() -> None:
+            readiness.reasons = []
+            on_ready()
+
+        try:
+            await _run(process, modules, ports, rpc, settings, is_ready)
+        finally:
+            readiness.reasons = ["stopping"]
+
+
+@dataclass
+class _Readiness:
+    """Why this process is not ready; nobody: it is."""
+
+    reasons: list[str] = field(default_factory=lambda: ["starting"])
 
 
 def _build(name: str, ports: Ports, settings: Settings) -> Module:
@@ -83,16 +104,16 @@ async def _run(
 
 @dataclass
 class _Doors:
-    """What takes the acceptor's sockets, in a process that talks to the outside."""
+    """What takes connections, in a process that talks to the outside."""
 
     tasks: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
     opened: list[asyncio.Event] = field(default_factory=list)
 
-    def add(self, serve_at: Callable[..., Awaitable[None]], path: Path, what: Any) -> None:
+    def add(self, serve_at: Callable[..., Awaitable[None]], door: Any, what: Any) -> None:
         """One more, of which `opened` tells when it takes sockets."""
         is_open = asyncio.Event()
         self.opened.append(is_open)
-        self.tasks.append(partial(serve_at, path, what, is_open.set))
+        self.tasks.append(partial(serve_at, door, what, is_open.set))
 
 
 def _doors(settings: Settings, modules: Sequence[Module]) -> _Doors:
@@ -102,11 +123,20 @@ def _doors(settings: Settings, modules: Sequence[Module]) -> _Doors:
         return doors
     from orion.platform.handoff import serve_asgi, serve_stream  # brings a web server along
 
+    streams = [module.stream for module in modules if module.stream is not None]
+    if listen := settings.platform.http_listen:
+        if app is not None and streams:
+            raise ConfigError("ORION_HTTP_LISTEN", "one port takes HTTP or the stream", APART)
+        door = TcpDoor.of("ORION_HTTP_LISTEN", listen)
+        for serve_at, whats in ((serve_asgi, [app] if app else []), (serve_stream, streams)):
+            for what in whats:
+                doors.add(serve_at, door, what)
+        return doors
     if app is not None:
         # Alone in a process, the identity provider has a door of its own.
         web = any(module.name == "bff_workstation" for module in modules)
         doors.add(serve_asgi, settings.door("web" if web else "oidc"), app)
-    for stream in (module.stream for module in modules if module.stream is not None):
+    for stream in streams:
         doors.add(serve_stream, settings.door("stream"), stream)
     return doors
 

@@ -46,6 +46,14 @@ class PlatformConfig:
     profile: str = option("embedded", "Which adapters are used", choices=("embedded", "cluster"))
     port: int = option(8080, "The one public port", min=1, max=65535)
     bind: str = option("loopback", "Addresses to listen on: loopback, or a comma-separated list")
+    http_listen: str = option(
+        "",
+        "host:port where a process by itself takes HTTP or the stream, behind a proxy; empty: the"
+        " acceptor of `orion up` hands sockets over",
+    )
+    metrics_listen: str = option(
+        "", "host:port of a process's metrics and health, for a scraper; empty: only its socket"
+    )
     data_dir: Path = option(CHECKOUT / ".orion", "Where data, secrets and logs lie")
     public_url: str = option("", "How browsers reach the platform; default http://localhost:PORT")
     postgres_dsn: str = option(
@@ -103,6 +111,12 @@ class PlatformConfig:
     speed: str = option("1", "Replay speed: 0.2, 1, 5 … or max")
     once: bool = option(False, "Replay the file once instead of looping")
     processes: str = option("default", "Grouping: default, a number 1-4, or per-service")
+    copies: int = option(
+        1,
+        "Copies of every process; with two or more the others take over what one leaves",
+        min=1,
+        max=4,
+    )
     log_level: str = option(
         "info", "Least level that is logged", choices=("debug", "info", "warning", "error")
     )

@@ -1,13 +1,13 @@
-"""Feeds sockets that the acceptor has accepted to the protocols that speak on them: uvicorn's HTTP
-for an ASGI application, picows for WebSockets.
+"""Feeds sockets that the acceptor, or a port of our own, has accepted to the protocols that speak
+on them: uvicorn's HTTP for an ASGI application, picows for WebSockets.
 """
 
 from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,6 +17,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from orion.platform.descriptors import Receiver
 from orion.platform.errors import Coded
 from orion.platform.http.problems import whole
+from orion.platform.tcp_door import TcpDoor
 
 HEAD_BYTES = 32 * 1024  # of one request's head
 HEAD_S = 5.0
@@ -53,6 +54,22 @@ class _Feeder:
             await self._loop.connect_accepted_socket(self._factory, accepted)
         except OSError:  # it went away between the hand-over and now
             accepted.close()
+
+
+@asynccontextmanager
+async def _opened(
+    door: Path | TcpDoor, factory: Callable[[], asyncio.BaseProtocol]
+) -> AsyncIterator[None]:
+    """A protocol for each connection that comes in, handed over or at a port of our own."""
+    if isinstance(door, Path):
+        with Receiver(door, _Feeder(factory)):
+            yield
+        return
+    server = await door.listen(factory)
+    try:
+        yield
+    finally:
+        server.close()
 
 
 class BoundedHttp(HttpToolsProtocol):
@@ -99,8 +116,10 @@ class BoundedHttp(HttpToolsProtocol):
             self.transport.close()
 
 
-async def serve_asgi(path: Path, app: Any, opened: Callable[[], None] = lambda: None) -> None:
-    """Serves an ASGI application on the sockets that come in at `path`, until cancelled; then
+async def serve_asgi(
+    door: Path | TcpDoor, app: Any, opened: Callable[[], None] = lambda: None
+) -> None:
+    """Serves an ASGI application on the sockets that come in at `door`, until cancelled; then
     lets requests finish, for a while.
     """
     config = uvicorn.Config(
@@ -125,7 +144,7 @@ async def serve_asgi(path: Path, app: Any, opened: Callable[[], None] = lambda: 
         return BoundedHttp(config, server.server_state, lifespan.state)
 
     try:
-        with Receiver(path, _Feeder(factory)):
+        async with _opened(door, factory):
             opened()
             while True:
                 await server.on_tick(0)  # renews the Date header
@@ -149,11 +168,11 @@ async def _finish(server: uvicorn.Server) -> None:
 
 
 async def serve_stream(
-    path: Path, server: Speaks, opened: Callable[[], None] = lambda: None
+    door: Path | TcpDoor, server: Speaks, opened: Callable[[], None] = lambda: None
 ) -> None:
-    """Serves WebSockets on the sockets that come in at `path`, until cancelled. Open ones are the
+    """Serves WebSockets on the sockets that come in at `door`, until cancelled. Open ones are the
     server's to close.
     """
-    with Receiver(path, _Feeder(server.protocol)):
+    async with _opened(door, server.protocol):
         opened()
         await asyncio.Event().wait()

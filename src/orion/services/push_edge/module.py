@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from orion.platform import telemetry
+from orion.platform.http.origins import cookie_name
 from orion.platform.module import Module, Ports
 from orion.platform.push import Limits, PushServer
 from orion.services.push_edge.config import Config
@@ -28,7 +29,7 @@ def limits_of(config: Config) -> Limits:
 def build(ports: Ports, config: Config) -> Module:
     """The edge as a module. `stream` takes the acceptor's sockets."""
     settings = ports.settings
-    edge = Edge(ports, config, f"__Host-orion-{settings.platform.port}", settings.public_url)
+    edge = Edge(ports, config, cookie_name(settings.public_url), settings.public_url)
     server = PushServer(edge, limits_of(config))
 
     async def attend() -> None:
