@@ -79,6 +79,11 @@ def layout(processes: str) -> dict[str, tuple[str, ...]]:
     return {process: tuple(names) for process, names in grouped.items()}
 
 
+def copies_of(process: str, copies: int) -> tuple[str, ...]:
+    """The names of a process's copies: its own where it has but one."""
+    return (process,) if copies == 1 else tuple(f"{process}.{n + 1}" for n in range(copies))
+
+
 def process_of(service: str, processes: str) -> str:
     """The process that runs this service."""
     return next(p for p, names in layout(processes).items() if service in names)

@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 
 from orion.app.letters import letter_fact
-from orion.app.modules import layout
+from orion.app.modules import copies_of, layout
 from orion.core.permissions import Role
 from orion.platform.auth import HttpKeys, ServiceTokens, Verifier
 from orion.platform.bus.postgres import PostgresBus
@@ -33,11 +33,12 @@ def secrets(settings: Settings) -> SecretFiles:
     return SecretFiles(settings.secrets_dir, may_create=settings.is_embedded)
 
 
-def addresses(settings: Settings) -> dict[str, str]:
-    """Where each service answers RPC, in the grouping that is configured."""
-    grouped = layout(settings.platform.processes)
+def addresses(settings: Settings) -> dict[str, tuple[str, ...]]:
+    """Where each service's copies answer RPC, in the grouping that is configured."""
+    platform = settings.platform
+    grouped = layout(platform.processes)
     return {
-        service: settings.rpc_address(process)
+        service: tuple(settings.rpc_address(copy) for copy in copies_of(process, platform.copies))
         for process, names in grouped.items()
         for service in names
     }

@@ -15,7 +15,7 @@ from orion.platform.config import Settings
 from orion.platform.datadir import DataFolder, InUse, StartError, make_run_dir
 from orion.platform.embedded import Access, EmbeddedPostgres
 
-SHARED = ("port", "processes", "public_url", "postgres_dsn", "env", "profile")
+SHARED = ("port", "processes", "copies", "public_url", "postgres_dsn", "env", "profile")
 
 
 def announce(settings: Settings) -> None:

@@ -21,7 +21,7 @@ from rich.panel import Panel
 from rich.table import Table
 
 from orion.app import revision
-from orion.app.modules import layout
+from orion.app.modules import copies_of, layout
 from orion.app.preflight import check
 from orion.app.running import announce, withdraw
 from orion.platform import telemetry
@@ -234,16 +234,17 @@ async def _migrate(settings: Settings) -> str:
 
 def specs(settings: Settings) -> list[Spec]:
     """The processes of the configured grouping, as commands."""
-    environment = settings.child_environment()
+    platform, environment = settings.platform, settings.child_environment()
     return [
         Spec(
             name,
             (sys.executable, "-P", "-m", "orion.app.child", name, *services),
             environment,
-            last=name not in OUTER,
+            last=process not in OUTER,
             words=(name, *services),
         )
-        for name, services in layout(settings.platform.processes).items()
+        for process, services in layout(platform.processes).items()
+        for name in copies_of(process, platform.copies)
     ]
 
 

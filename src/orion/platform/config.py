@@ -117,6 +117,12 @@ class PlatformConfig:
         min=1,
         max=4,
     )
+    copies: int = option(
+        1,
+        "Copies of every process; with two or more the others take over what one leaves",
+        min=1,
+        max=4,
+    )
     log_level: str = option(
         "info", "Least level that is logged", choices=("debug", "info", "warning", "error")
     )

@@ -5,7 +5,7 @@ ones.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 from urllib.parse import quote
@@ -16,6 +16,7 @@ import structlog
 
 from orion.platform.caller import Caller
 from orion.platform.errors import Coded, NotOwner, Unavailable, catalogue
+from orion.platform.rpc.copies import CopiesChannel
 from orion.platform.rpc.local import Home
 
 OPTIONS = (
@@ -32,30 +33,49 @@ Metadata = tuple[tuple[str, str], ...]
 
 
 class Directory:
-    """Where each service is. `service_token` mints the token with which this process speaks for
-    itself. Calls to the address of `home` stay in this process.
+    """Where the copies of each service are. `service_token` mints the token with which this
+    process speaks for itself. Calls to the address of `home` stay in this process.
     """
 
     def __init__(
         self,
-        addresses: Mapping[str, str],
+        addresses: Mapping[str, Sequence[str]],
         service_token: Callable[[], str],
         home: Home | None = None,
     ):
-        self._addresses = dict(addresses)
+        self._addresses = {
+            name: (given,) if isinstance(given, str) else tuple(given)
+            for name, given in addresses.items()
+        }
         self._token = service_token
         self.home = home
-        self._channels: dict[str, grpc.aio.Channel] = {}
+        self._channels: dict[str, grpc.aio.Channel] = {}  # by address
+        self._shared: dict[str, grpc.aio.Channel] = {}  # by service, where it has copies
 
     def speaking_as(self, service_token: Callable[[], str]) -> Directory:
         """The same connections, with another service's own voice."""
         other = Directory(self._addresses, service_token, self.home)
-        other._channels = self._channels
+        other._channels, other._shared = self._channels, self._shared
         return other
 
     def channel(self, service: str, address: str | None = None) -> grpc.aio.Channel:
-        """The channel to a service (or to one copy of it by address). Connects lazily; cached."""
-        target = address or self._addresses[service]
+        """The channel to a service, whichever copy answers, the one of this process first (or to
+        one copy of it by address). Connects lazily; cached.
+        """
+        copies = (address,) if address else self._addresses[service]
+        if len(copies) == 1:
+            return self._to(service, copies[0])
+        if self.home is not None and self.home.address in copies:
+            return self.home.channel
+        if service not in self._shared:
+            self._shared[service] = CopiesChannel([self._to(service, copy) for copy in copies])
+        return self._shared[service]
+
+    def copies(self, service: str) -> tuple[str, ...]:
+        """The addresses of all copies of a service."""
+        return self._addresses[service]
+
+    def _to(self, service: str, target: str) -> grpc.aio.Channel:
         if self.home is not None and target == self.home.address:
             return self.home.channel
         if target not in self._channels:
