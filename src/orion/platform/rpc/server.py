@@ -26,6 +26,7 @@ from orion.platform.errors import Coded, NotOwner
 from orion.platform.ids import new_uuid
 from orion.platform.rpc.client import CARRIED, OPTIONS
 from orion.platform.rpc.local import Home
+from orion.platform.rpc.tls import Credentials, Peers
 
 _caller: ContextVar[Caller] = ContextVar("caller")
 _LATENCY = telemetry.histogram("rpc_seconds", "Time to answer a unary RPC", ("method",))
@@ -46,21 +47,30 @@ class Gate(grpc.aio.ServerInterceptor):
     """Deny by default: without a valid token nothing reaches a servicer (health checks
     excepted)."""
 
-    def __init__(self, verify: Callable[[str], Any]):
-        self._verify = verify
+    def __init__(self, verify: Callable[[str], Any], peers: Peers | None = None):
+        self._verify, self._peers = verify, peers
 
     async def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
         handler = await continuation(handler_call_details)
         if handler is None:
             return handler
         metadata = dict(handler_call_details.invocation_metadata)
-        return self.guard(handler, handler_call_details.method, metadata)
+        return self._guarded(handler, handler_call_details.method, metadata, self._peers)
 
     def guard(self, handler: Any, method: str, metadata: dict[str, Any]) -> Any:
-        """The handler behind the gate, for one call with this metadata."""
-        return handler if method.startswith(_OPEN) else self._wrapped(handler, method, metadata)
+        """The handler behind the gate, for one call within the process with this metadata."""
+        return self._guarded(handler, method, metadata, None)
 
-    async def _enter(self, metadata: dict[str, Any], method: str) -> None:
+    def _guarded(
+        self, handler: Any, method: str, metadata: dict[str, Any], peers: Peers | None
+    ) -> Any:
+        if method.startswith(_OPEN):
+            return handler
+        return self._wrapped(handler, method, metadata, peers)
+
+    async def _enter(
+        self, metadata: dict[str, Any], method: str, context: Any, peers: Peers | None
+    ) -> None:
         token = str(metadata.get("authorization", ""))
         if not token.startswith("Bearer "):
             raise Coded("AUTH-101")
@@ -69,6 +79,8 @@ class Gate(grpc.aio.ServerInterceptor):
             caller = await caller
         if caller.service and ":" in caller.service and method not in GUESTS:
             raise Coded("AUTH-103")
+        if peers is not None:
+            peers.check(context, caller.service, method)
         _caller.set(caller)
         structlog.contextvars.bind_contextvars(
             tenant=caller.tenant,
@@ -76,7 +88,9 @@ class Gate(grpc.aio.ServerInterceptor):
             **{key: str(metadata.get(f"x-orion-{key}", "")) for key in CARRIED},
         )
 
-    def _wrapped(self, handler: Any, method: str, metadata: dict[str, Any]) -> Any:
+    def _wrapped(
+        self, handler: Any, method: str, metadata: dict[str, Any], peers: Peers | None
+    ) -> Any:
         name = method.rsplit("/", 1)[-1]
         inner = (
             handler.unary_unary
@@ -88,7 +102,7 @@ class Gate(grpc.aio.ServerInterceptor):
         async def one(request: Any, context: grpc.aio.ServicerContext) -> Any:
             start, began_ns = time.perf_counter(), time.time_ns()
             try:
-                await self._enter(metadata, method)
+                await self._enter(metadata, method, context, peers)
                 answer = inner(request, context)
                 return await answer if inspect.isawaitable(answer) else answer
             except Exception as error:
@@ -99,7 +113,7 @@ class Gate(grpc.aio.ServerInterceptor):
 
         async def many(request: Any, context: grpc.aio.ServicerContext) -> AsyncIterator[Any]:
             try:
-                await self._enter(metadata, method)
+                await self._enter(metadata, method, context, peers)
                 answer = inner(request, context)
                 if not hasattr(answer, "__aiter__"):
                     raise TypeError(f"{method} must be an async generator")
@@ -164,11 +178,21 @@ async def _refuse(context: grpc.aio.ServicerContext, error: Exception, method: s
 
 class RpcServer:
     """The gRPC server of a process, with health. What is added answers at the address, and in
-    `home`, for the callers of this process, without a socket between.
+    `home`, for the callers of this process, without a socket between. With `credentials` callers
+    must show a certificate, and `peers` says what it allows. `port`: the TCP port, once started.
     """
 
-    def __init__(self, address: str, verify: Callable[[str], Any], home: Home | None = None):
-        self._address, self._gate, self._home = address, Gate(verify), home
+    def __init__(
+        self,
+        address: str,
+        verify: Callable[[str], Any],
+        home: Home | None = None,
+        *,
+        credentials: Credentials | None = None,
+        peers: Peers | None = None,
+    ):
+        self._address, self._home, self._credentials = address, home, credentials
+        self._gate = Gate(verify, peers)
         self.server = grpc.aio.server(interceptors=[self._gate], options=OPTIONS)
         self._health = health_aio.HealthServicer()
         self.add(health_pb2_grpc.add_HealthServicer_to_server, self._health)
@@ -184,7 +208,11 @@ class RpcServer:
         if self._address.startswith("unix:"):
             Path(self._address.removeprefix("unix:")).unlink(missing_ok=True)
         await self.set_ready(False)  # the health service begins with yes
-        self.server.add_insecure_port(self._address)
+        if self._credentials is None:
+            self.port = self.server.add_insecure_port(self._address)
+        else:
+            secured = self._credentials.for_answering()
+            self.port = self.server.add_secure_port(self._address, secured)
         await self.server.start()
         if self._home is not None:
             self._home.open(self._gate.guard)
