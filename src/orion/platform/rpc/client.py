@@ -18,6 +18,7 @@ from orion.platform.caller import Caller
 from orion.platform.errors import Coded, NotOwner, Unavailable, catalogue
 from orion.platform.rpc.copies import CopiesChannel
 from orion.platform.rpc.local import Home
+from orion.platform.rpc.tls import Credentials
 
 OPTIONS = (
     ("grpc.max_receive_message_length", 16 * 1024 * 1024),
@@ -42,11 +43,13 @@ class Directory:
         addresses: Mapping[str, Sequence[str]],
         service_token: Callable[[], str],
         home: Home | None = None,
+        credentials: Credentials | None = None,
     ):
         self._addresses = {
             name: (given,) if isinstance(given, str) else tuple(given)
             for name, given in addresses.items()
         }
+        self._credentials = credentials
         self._token = service_token
         self.home = home
         self._channels: dict[str, grpc.aio.Channel] = {}  # by address
@@ -54,7 +57,7 @@ class Directory:
 
     def speaking_as(self, service_token: Callable[[], str]) -> Directory:
         """The same connections, with another service's own voice."""
-        other = Directory(self._addresses, service_token, self.home)
+        other = Directory(self._addresses, service_token, self.home, self._credentials)
         other._channels, other._shared = self._channels, self._shared
         return other
 
@@ -78,9 +81,18 @@ class Directory:
     def _to(self, service: str, target: str) -> grpc.aio.Channel:
         if self.home is not None and target == self.home.address:
             return self.home.channel
-        if target not in self._channels:
-            self._channels[target] = grpc.aio.insecure_channel(target, options=OPTIONS)
-        return self._channels[target]
+        # Over TLS it matters who is expected there, not only where.
+        key = target if self._credentials is None else f"{service}@{target}"
+        if key not in self._channels:
+            self._channels[key] = self._connection(service, target)
+        return self._channels[key]
+
+    def _connection(self, service: str, target: str) -> grpc.aio.Channel:
+        secure = self._credentials
+        if secure is None:
+            return grpc.aio.insecure_channel(target, options=OPTIONS)
+        options = (*OPTIONS, *secure.calling_options(service))
+        return grpc.aio.secure_channel(target, secure.for_calling(), options=options)
 
     def as_user(self, caller: Caller) -> Metadata:
         """Metadata of a call on behalf of a user: the user's own token, verified again over
