@@ -180,7 +180,7 @@ async def ticks(run: Run, server: Server, db: TestDatabase, rate: int, seconds: 
     ring = Ring()
     store, bus = PostgresStore(db.writer, ring), PostgresBus(db.writer, ring=ring, topics=TOPICS)
     publisher = Publisher(
-        store, SystemClock(), "toy.ticks", bus=bus, address="bench", spec=TOPICS["toy.ticks"]
+        store, SystemClock(), "toy.ticks", log=bus, address="bench", spec=TOPICS["toy.ticks"]
     )
     tasks = [asyncio.create_task(publisher.run())]
     await ready(publisher)

@@ -12,7 +12,7 @@ LOOK = """
 import json, os, sys, threading
 from orion.app import nursery
 from orion.platform import telemetry
-nursery.preload()
+nursery.preload("embedded")
 wanted = ("asyncpg", "grpc", "httpcore", "litestar", "uvicorn")
 missing = [n for n in wanted if n not in sys.modules]
 tasks, handles = len(os.listdir("/proc/self/task")), len(os.listdir("/proc/self/fd"))

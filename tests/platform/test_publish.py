@@ -18,7 +18,7 @@ from tests.platform.toy import TOPICS
 def publisher(place: Place, topic: str, *, again: bool = False, address: str = "p", **limits):
     store, bus = place.again() if again else (place.store, place.bus)
     return Publisher(
-        store, SystemClock(), topic, bus=bus, address=address, spec=TOPICS[topic],
+        store, SystemClock(), topic, log=bus, address=address, spec=TOPICS[topic],
         limits=PublisherLimits(renew_ms=100, lease_ms=1_000, **limits),
     )  # fmt: skip
 

@@ -147,6 +147,10 @@ async def test_partitions_go_when_their_time_is_over_and_nobody_needs_them(pg: P
     )  # empty ones, and the ticks nobody keeps a position in
     assert await sql.fetchval("select count(*) from bus.log") == 91
     await sql.execute("update bus.ckpt set offs = offs + 1 where topic = 'toy.events' and part = 1")
+    end = await sql.fetchval("select next from bus.head where topic = 'toy.events' and part = 1")
+    await sql.execute("insert into bus.relayed values ('toy.events', 1, $1, 1)", end - 1)
+    assert (await retention.sweep()).held == [today]
+    await sql.execute("update bus.relayed set offs = $1", end)
     assert today in (await retention.sweep()).dropped
     assert await sql.fetchval("select count(*) from bus.log") == 0
     await sql.close()

@@ -19,6 +19,7 @@ class Entry:
 
     name: str
     process: str  # of the default grouping
+    profiles: tuple[str, ...] = ("embedded", "cluster")  # in which it is part of a platform
 
     def _part(self, file: str, attribute: str) -> Any:
         module = importlib.import_module(f"orion.services.{self.name}.{file}")
@@ -51,16 +52,18 @@ MODULES: dict[str, Entry] = {
         Entry("audit", "core"),
         Entry("notifications", "core"),
         Entry("lp_bots", "bots"),
+        Entry("relay", "relay", ("cluster",)),
     )
 }
 
 
-def layout(processes: str) -> dict[str, tuple[str, ...]]:
-    """Process name → the services in it. `processes`: default, per-service, or a number from 1 to
-    4.
+def layout(processes: str, profile: str = "embedded") -> dict[str, tuple[str, ...]]:
+    """Process name → the services in it. `processes`: default (on a cluster: each service by
+    itself), per-service, or a number from 1 to 4.
     """
-    if processes == "per-service":
-        return {name: (name,) for name in MODULES}
+    entries = [entry for entry in MODULES.values() if profile in entry.profiles]
+    if processes == "per-service" or (processes == "default" and profile == "cluster"):
+        return {entry.name: (entry.name,) for entry in entries}
     homes = {name: name for name in ("bff", "edge", "core", "bots")}
     if processes != "default":
         if processes not in ("1", "2", "3", "4"):
@@ -74,16 +77,11 @@ def layout(processes: str) -> dict[str, tuple[str, ...]]:
         if int(processes) == 1:
             homes = dict.fromkeys(homes, "core")
     grouped: dict[str, list[str]] = {}
-    for entry in MODULES.values():
-        grouped.setdefault(homes[entry.process], []).append(entry.name)
+    for entry in entries:
+        grouped.setdefault(homes.get(entry.process, "core"), []).append(entry.name)
     return {process: tuple(names) for process, names in grouped.items()}
 
 
 def copies_of(process: str, copies: int) -> tuple[str, ...]:
     """The names of a process's copies: its own where it has but one."""
     return (process,) if copies == 1 else tuple(f"{process}.{n + 1}" for n in range(copies))
-
-
-def process_of(service: str, processes: str) -> str:
-    """The process that runs this service."""
-    return next(p for p, names in layout(processes).items() if service in names)

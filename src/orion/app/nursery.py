@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 
 from orion.app.modules import MODULES
+from orion.platform.config import Settings
 
 # Libraries that others take along where they are installed: structlog for consoles, Litestar for
 # models. No process of ours uses them, and they are a quarter of what there is to import.
@@ -20,15 +21,16 @@ UNUSED = ("rich", "pydantic")
 LATE = ("anyio._backends._asyncio", "httpcore", "uvicorn.lifespan.off", "uvicorn.lifespan.on")
 
 
-def preload() -> None:
-    """Imports the services. Must make no thread, loop, socket or channel."""
+def preload(profile: str) -> None:
+    """Imports the profile's services. Must make no thread, loop, socket or channel."""
     for name in UNUSED:
         sys.modules.setdefault(name, None)  # pyright: ignore (None: as if it were not there)
     gc.disable()  # nothing of this is ever garbage
     for name in ("orion.app.child", "orion.platform.handoff"):
         importlib.import_module(name)
     for entry in MODULES.values():
-        _ = entry.config_type, entry.build
+        if profile in entry.profiles:
+            _ = entry.config_type, entry.build
     for name in LATE:
         importlib.import_module(name)
     import litestar
@@ -51,7 +53,7 @@ def main(door: int) -> int:
     """Forks on demand until the supervisor goes."""
     from orion.platform import cradle
 
-    preload()
+    preload(Settings().platform.profile)
     cradle.rename(sys.orig_argv[:-2])
     return cradle.attend(socket.socket(fileno=door), become)
 

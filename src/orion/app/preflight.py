@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from urllib.parse import urlsplit
 
 from orion.app.modules import MODULES, layout
+from orion.platform.bus.kafka_settings import kafka_settings
 from orion.platform.config import ConfigError, PlatformConfig, Settings
 from orion.platform.issuer import issuer_of
 
@@ -19,9 +20,9 @@ def check(settings: Settings) -> list[str]:
     ConfigError.
     """
     platform = settings.platform
-    layout(platform.processes)
+    layout(platform.processes, platform.profile)
     if not settings.is_embedded:
-        raise ConfigError("ORION_PROFILE", "the cluster profile is not there yet", "Use embedded")
+        _cluster(platform)
     url = urlsplit(settings.public_url)
     if url.scheme not in ("http", "https") or not url.hostname:
         raise ConfigError(
@@ -34,6 +35,24 @@ def check(settings: Settings) -> list[str]:
             known = ", ".join(sorted(MODULES))
             raise ConfigError(f"[{table}]", "is not a section", f"Known: {known}")
     return _sections(settings)
+
+
+def _cluster(platform: PlatformConfig) -> None:
+    """What the cluster profile cannot be without; the embedded one has it inside."""
+    for key, what in (
+        ("postgres_dsn", "a PostgreSQL"),
+        ("kafka_bootstrap", "Kafka's brokers"),
+        ("redis_url", "a Redis"),
+        ("blob_url", "the place of archives"),
+        ("oidc_issuer", "an OIDC provider"),
+    ):
+        if not getattr(platform, key):
+            raise ConfigError(
+                f"ORION_{key.upper()}",
+                "is not set and the cluster profile needs it",
+                f"Name {what}, or use the embedded profile",
+            )
+    kafka_settings(platform)
 
 
 def _market(platform: PlatformConfig) -> None:

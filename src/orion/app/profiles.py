@@ -6,12 +6,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import Any
 
+from orion.app.certs import credentials_of, file_of
 from orion.app.letters import letter_fact
 from orion.app.modules import copies_of, layout
 from orion.core.permissions import Role
 from orion.platform.auth import HttpKeys, ServiceTokens, Verifier
+from orion.platform.bus.kafka_settings import kafka_settings
 from orion.platform.bus.postgres import PostgresBus
 from orion.platform.cache.memory import MemoryCache
 from orion.platform.clock import SystemClock
@@ -21,6 +25,7 @@ from orion.platform.embedded import Access
 from orion.platform.issuer import issuer_of
 from orion.platform.module import Ports
 from orion.platform.rpc import Directory, Home
+from orion.platform.rpc.addresses import is_local, listening, of_process, of_services
 from orion.platform.secret_files import SecretFiles
 from orion.platform.store.database import PostgresDatabase
 from orion.platform.store.postgres import PostgresStore
@@ -34,14 +39,32 @@ def secrets(settings: Settings) -> SecretFiles:
 
 
 def addresses(settings: Settings) -> dict[str, tuple[str, ...]]:
-    """Where each service's copies answer RPC, in the grouping that is configured."""
+    """Where each service's copies answer RPC."""
     platform = settings.platform
-    grouped = layout(platform.processes)
+    grouped = layout(platform.processes, platform.profile)
+    if not is_local(platform.rpc_addresses):
+        return of_services(platform.rpc_addresses, chain.from_iterable(grouped.values()))
     return {
-        service: tuple(settings.rpc_address(copy) for copy in copies_of(process, platform.copies))
+        service: tuple(_local(settings, copy) for copy in copies_of(process, platform.copies))
         for process, names in grouped.items()
         for service in names
     }
+
+
+def own_address(settings: Settings, process: str) -> tuple[str, str]:
+    """(where a process listens for RPC, under which address others find it)."""
+    platform = settings.platform
+    own = _local(settings, process) if is_local(platform.rpc_addresses) else ""
+    return listening(platform.rpc_listen, platform.rpc_advertise, own)
+
+
+def _local(settings: Settings, process: str) -> str:
+    platform = settings.platform
+    if not platform.rpc_addresses:
+        return settings.rpc_address(process)
+    names = layout(platform.processes, platform.profile)
+    everyone = [copy for name in names for copy in copies_of(name, platform.copies)]
+    return of_process(platform.rpc_addresses, process, everyone)
 
 
 def access(settings: Settings) -> Access:
@@ -52,30 +75,65 @@ def access(settings: Settings) -> Access:
 @asynccontextmanager
 async def open_ports(process: str, settings: Settings) -> AsyncIterator[Ports]:
     """The ports of a process; closed in reverse order."""
-    if not settings.is_embedded:
-        raise ConfigError("ORION_PROFILE", "the cluster profile is not there yet", "Use embedded")
     clock = SystemClock()
     key = secrets(settings).read(SERVICE_KEY)
     async with AsyncExitStack() as stack:
         door = access(settings)
         store = await stack.enter_async_context(PostgresStore.open(door, say=letter_fact))
-        bus = await stack.enter_async_context(PostgresBus.open(door))
+        log = await stack.enter_async_context(PostgresBus.open(door))
         database = await stack.enter_async_context(PostgresDatabase.open(door))
-        home = Home(settings.rpc_address(process))
-        directory = Directory(addresses(settings), ServiceTokens(key, process, clock), home)
+        home = Home(own_address(settings, process)[1])
+        directory = Directory(
+            addresses(settings),
+            ServiceTokens(key, file_of(process), clock),
+            home,
+            credentials_of(settings, process),
+        )
         stack.push_async_callback(directory.close)
+        cluster = None if settings.is_embedded else await _cluster(settings, door, stack)
         yield Ports(
             clock=clock,
-            bus=bus,
+            bus=cluster.bus if cluster else log,
+            log=log,
+            marks=cluster.marks if cluster else None,
             store=store,
             database=database,
-            cache=MemoryCache(),
+            cache=cluster.cache if cluster else MemoryCache(),
             directory=directory,
             verifier=_verifier(settings, clock, key),
             settings=settings,
             telemetry=None,
             address=home.address,
         )
+
+
+@dataclass(frozen=True)
+class _Cluster:
+    """What the cluster profile has in other places than the embedded one."""
+
+    bus: Any
+    cache: Any
+    marks: Any
+
+
+async def _cluster(settings: Settings, door: Access, stack: AsyncExitStack) -> _Cluster:
+    # Imported here: the embedded profile has none of these clients installed.
+    try:
+        from orion.platform.bus.kafka import KafkaBus
+        from orion.platform.cache.redis import RedisCache
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            "ORION_PROFILE", f"cluster needs {error.name}", "Run `./orion setup --cluster`"
+        ) from None
+    from orion.platform.relay_marks import RelayMarks
+
+    marks = RelayMarks(door.dsn("orion_writer"))
+    stack.push_async_callback(marks.close)
+    return _Cluster(
+        bus=await stack.enter_async_context(KafkaBus.open(kafka_settings(settings.platform))),
+        cache=await stack.enter_async_context(RedisCache.open(settings.platform)),
+        marks=marks,
+    )
 
 
 def ports_of(ports: Ports, service: str, settings: Settings) -> Ports:

@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
 
-from orion.app import revision
+from orion.app import certs, revision
 from orion.app.modules import copies_of, layout
 from orion.app.preflight import check
 from orion.app.running import announce, withdraw
@@ -142,6 +142,8 @@ async def _serve(
     async with _database(settings, screen, stop):
         with screen.step("Database: looking for migrations") as done:
             done(f"Database: {await _migrate(settings)}")
+        if certs.makes_its_own(settings):
+            certs.make(settings)
         supervisor = Supervisor(
             specs(settings),
             settings.data_dir / "logs",
@@ -150,7 +152,9 @@ async def _serve(
         )
         stop.supervisor = supervisor
         acceptor = _acceptor(settings, listeners)
-        keeper = asyncio.create_task(_keep_log(settings), name="retention")
+        keepers = [asyncio.create_task(_keep_log(settings), name="retention")]
+        if certs.makes_its_own(settings):
+            keepers.append(asyncio.create_task(certs.keep(settings), name="certificates"))
         try:
             # Before the children: identity's keys are read through the public port.
             acceptor.start()
@@ -166,7 +170,8 @@ async def _serve(
         finally:
             withdraw(settings)
             acceptor.close()
-            keeper.cancel()
+            for keeper in keepers:
+                keeper.cancel()
             await supervisor.stop(fast=stop.hard)
 
 
@@ -243,7 +248,7 @@ def specs(settings: Settings) -> list[Spec]:
             last=process not in OUTER,
             words=(name, *services),
         )
-        for process, services in layout(platform.processes).items()
+        for process, services in layout(platform.processes, platform.profile).items()
         for name in copies_of(process, platform.copies)
     ]
 
@@ -260,7 +265,7 @@ def _nursery(settings: Settings) -> Nursery:
 
 def _acceptor(settings: Settings, listeners: list[socket.socket]) -> Acceptor:
     targets = {kind: Sender(settings.door(kind)) for kind in ("web", "stream", "oidc")}
-    grouped = layout(settings.platform.processes)
+    grouped = layout(settings.platform.processes, settings.platform.profile)
     apart = not any({"identity", "bff_workstation"} <= set(names) for names in grouped.values())
     return Acceptor(listeners, targets, by_path("stream", "web", "oidc" if apart else "web"))
 

@@ -16,7 +16,7 @@ class Ports:
     """Everything a service may touch of the machine. Chosen once, in orion.app.profiles."""
 
     clock: Clock
-    bus: Any  # orion.platform.bus.port.Bus
+    bus: Any  # what happened: orion.platform.bus.port.Bus
     store: Any  # orion.platform.store.port.Store (for transact)
     database: Any  # orion.platform.store.port.Database: sessions with SQL for queries.py
     cache: Any  # orion.platform.cache.port.Cache
@@ -24,7 +24,14 @@ class Ports:
     verifier: Any  # orion.platform.auth.Verifier
     settings: Any  # orion.platform.config.Settings: `settings.section("rfq", RfqConfig)`
     telemetry: Any  # orion.platform.telemetry
+    log: Any = None  # the same, as who writes it must read what is its own; None: the bus
+    marks: Any = None  # cluster: orion.platform.relay_marks.RelayMarks
+    blobs: Any = None  # orion.platform.blob.port.Blob, where the profile has them
     address: str = ""  # where this process's gRPC server listens: owners tell it to other copies
+
+    def __post_init__(self) -> None:
+        if self.log is None:
+            object.__setattr__(self, "log", self.bus)
 
 
 @dataclass

@@ -62,12 +62,12 @@ class Publisher:
         clock: Clock,
         topic: str,
         *,
-        bus: Bus,
+        log: Bus,
         address: str,
         limits: PublisherLimits | None = None,
         spec: Topic | None = None,
     ) -> None:
-        self._store, self._bus, self._clock = store, bus, clock
+        self._store, self._log, self._clock = store, log, clock
         self.topic = topic
         self._spec = spec or catalogue()[topic]
         self._limits = limits or PublisherLimits()
@@ -204,7 +204,7 @@ class Publisher:
             if kept_part == number:
                 self._last[tenant, entity] = seq
                 upto = max(upto, kept_upto)
-        while records := await self._bus.read(self.topic, number, upto):
+        while records := await self._log.read(self.topic, number, upto):
             for record in records:
                 self._last[record.tenant, record.entity] = record.seq
                 self._dirty.add((record.tenant, record.entity))

@@ -111,7 +111,10 @@ class Retention:
         if partition["pending"]:
             return []
         rows = await sql.fetch(
-            f"select distinct k.consumer from bus.ckpt k join {_lasts(tree)}"  # noqa: S608
+            "select distinct k.consumer from"  # noqa: S608 - constants of this file
+            " (select consumer, topic, part, offs from bus.ckpt"
+            " union all select 'relay', topic, part, offs from bus.relayed) k"
+            f" join {_lasts(tree)}"
             " on p.topic = k.topic and p.part = k.part where k.offs <= p.last order by 1",
             partition["lower"], partition["upper"],
         )  # fmt: skip

@@ -51,7 +51,8 @@ class Limits:
 
 class Owner(Generic[S]):
     """Owns what partitions of the service it can get, decides their commands, and writes. `run`
-    must be running.
+    must be running. It hears other services on the `bus`, and reads its own topics in the `log`,
+    which is never behind itself.
     """
 
     def __init__(
@@ -63,13 +64,14 @@ class Owner(Generic[S]):
         *,
         partitions: int,
         address: str,
+        log: Bus | None = None,
         limits: Limits | None = None,
         share: bool = True,
         version: str = "1",
     ) -> None:
         self.aggregate = aggregate
         self.store = store
-        self.bus = bus
+        self.bus, self._log = bus, log or bus
         self.clock = clock
         self.partitions = partitions
         self.limits = limits or Limits()
@@ -363,8 +365,8 @@ class Owner(Generic[S]):
         records: list[Record] = []
         since = self.clock.now() - self.limits.warm_s * 1_000_000
         for topic in self.aggregate.topics:
-            offset = await self.bus.offset_at(topic, number, since)
-            while batch := await self.bus.read(topic, number, offset):
+            offset = await self._log.offset_at(topic, number, since)
+            while batch := await self._log.read(topic, number, offset):
                 records += batch
                 offset = batch[-1].offset + 1
         records.sort(key=lambda r: r.at)

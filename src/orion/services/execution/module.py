@@ -24,6 +24,7 @@ def build(ports: Ports, config: Config) -> Module:
         ports.store,
         ports.bus,
         ports.clock,
+        log=ports.log,
         partitions=PARTITIONS,
         address=ports.address,
     )

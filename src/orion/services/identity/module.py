@@ -47,7 +47,7 @@ def build(ports: Ports, config: Config) -> Module:
     _refuse_defaults(settings, config)
     tokens = Tokens(_keys(settings), settings.issuer, ports.clock)
     feed = Feed(ports.database, ports.clock, config.revocation_poll_ms)
-    publisher = Publisher(ports.store, ports.clock, TOPIC, bus=ports.bus, address=ports.address)
+    publisher = Publisher(ports.store, ports.clock, TOPIC, log=ports.log, address=ports.address)
     journal = Journal(ports.database, publisher)
     passwords = Passwords(config)
     clients = {BFF_CLIENT: _bff(settings, secrets)}
@@ -98,7 +98,7 @@ def _beside_another(ports: Ports, config: Config) -> Module:
     settings: Settings = ports.settings
     _refuse_plain_http(settings)
     feed = Feed(ports.database, ports.clock, config.revocation_poll_ms)
-    publisher = Publisher(ports.store, ports.clock, TOPIC, bus=ports.bus, address=ports.address)
+    publisher = Publisher(ports.store, ports.clock, TOPIC, log=ports.log, address=ports.address)
     journal = Journal(ports.database, publisher)
     sign_ins = ExternalSignIns(ports.database, ports.clock, journal, feed)
     return Module(

@@ -52,7 +52,7 @@ class Service:
         self._speed = speed_of(platform.speed)
         self._loops = not platform.once
         self.publishers = [
-            Publisher(ports.store, ports.clock, topic, bus=ports.bus, address=ports.address)
+            Publisher(ports.store, ports.clock, topic, log=ports.log, address=ports.address)
             for topic in (TICKS, STATUS)
         ]
         ticks, status = self.publishers

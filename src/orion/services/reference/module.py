@@ -38,7 +38,7 @@ class Service:
         except SeedError as error:
             raise ConfigError("ORION_REFERENCE_SEEDS", str(error), "Mend the seed files") from error
         self.publisher = Publisher(
-            ports.store, ports.clock, TOPIC, bus=ports.bus, address=ports.address
+            ports.store, ports.clock, TOPIC, log=ports.log, address=ports.address
         )
         self.catalogue: Catalogue | None = None
         self.replayed: frozenset[str] = frozenset()
@@ -57,7 +57,7 @@ class Service:
         await self._bring_up(held)
         held.ordered(self._seeds)
         self.catalogue = held
-        async for records in self._ports.bus.tail((TOPIC,), since=since):
+        async for records in self._ports.log.tail((TOPIC,), since=since):
             self._take(held, records)
 
     async def _stored(self) -> Catalogue:
@@ -72,7 +72,7 @@ class Service:
 
     async def _overlay(self, held: Catalogue, since: int) -> None:
         """Events that the tables do not hold yet."""
-        bus = self._ports.bus
+        bus = self._ports.log
         for part in await bus.ends(TOPIC):
             offset = await bus.offset_at(TOPIC, part, since)
             while records := await bus.read(TOPIC, part, offset):

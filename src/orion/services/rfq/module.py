@@ -27,7 +27,13 @@ def build(ports: Ports, config: Config) -> Module:
     """The RFQ service as a module."""
     aggregate = RfqAggregate(PARTITIONS)
     owner = Owner(
-        aggregate, ports.store, ports.bus, ports.clock, partitions=PARTITIONS, address=ports.address
+        aggregate,
+        ports.store,
+        ports.bus,
+        ports.clock,
+        log=ports.log,
+        partitions=PARTITIONS,
+        address=ports.address,
     )
     owner.follow("execution.trades", "rfq", traded)
     owner.on_commit(Counting(aggregate).heard)
