@@ -10,6 +10,8 @@ from contextlib import asynccontextmanager
 from types import ModuleType
 from typing import Any
 
+from orion.app.certs import CLI as VOICE
+from orion.app.certs import credentials_of
 from orion.app.letters import letter_fact
 from orion.app.profiles import SERVICE_KEY, addresses, secrets
 from orion.app.running import database_of, settings_of_running
@@ -20,7 +22,6 @@ from orion.platform.datadir import StartError
 from orion.platform.rpc import Directory, rpc_errors
 from orion.wire.stubs import identity_pb2, identity_pb2_grpc
 
-VOICE = "cli"
 ALL = "all"  # every read model
 DEADLINE_S = 5.0
 
@@ -47,7 +48,9 @@ async def _identity(
 ) -> AsyncIterator[tuple[identity_pb2_grpc.IdentityServiceStub, Directory]]:
     running = settings_of_running(settings)
     tokens = ServiceTokens(secrets(running).read(SERVICE_KEY), VOICE, SystemClock())
-    directory = Directory(addresses(running), tokens)
+    directory = Directory(
+        addresses(running), tokens, credentials=credentials_of(running, VOICE)
+    )
     try:
         async with rpc_errors():
             yield identity_pb2_grpc.IdentityServiceStub(directory.channel("identity")), directory

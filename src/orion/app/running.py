@@ -16,6 +16,7 @@ from orion.platform.datadir import DataFolder, InUse, StartError, make_run_dir
 from orion.platform.embedded import Access, EmbeddedPostgres
 
 SHARED = ("port", "processes", "copies", "public_url", "postgres_dsn", "env", "profile")
+SHARED += ("rpc_addresses", "rpc_tls", "rpc_tls_dir", "rpc_ca_file")
 
 
 def announce(settings: Settings) -> None:

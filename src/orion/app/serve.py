@@ -13,14 +13,16 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from orion.app.certs import peers_of
 from orion.app.front import front
 from orion.app.modules import MODULES
-from orion.app.profiles import open_ports, ports_of
+from orion.app.profiles import open_ports, own_address, ports_of
 from orion.app.revocations import follower
 from orion.platform import telemetry
 from orion.platform.config import ConfigError, Settings
 from orion.platform.module import Module, Ports
 from orion.platform.rpc import RpcServer
+from orion.platform.rpc.tls import follow_files
 from orion.platform.tcp_door import TcpDoor, probe_port
 
 READY_POLL_S = 0.02
@@ -47,7 +49,13 @@ async def serve(
             await stack.enter_async_context(port)
         ports = await stack.enter_async_context(open_ports(process, settings))
         modules = [_build(name, ports, settings) for name in names]
-        rpc = RpcServer(ports.address, ports.verifier.verify, ports.directory.home)
+        rpc = RpcServer(
+            own_address(settings, process)[0],
+            ports.verifier.verify,
+            ports.directory.home,
+            credentials=ports.directory.credentials,
+            peers=peers_of(settings),
+        )
         for module in modules:
             for register, servicer in module.rpc:
                 rpc.add(register, servicer)
@@ -92,6 +100,8 @@ async def _run(
     doors = _doors(settings, modules)
     tasks += doors.tasks
     tasks.append(lambda: follow_revocations(ports))
+    if (credentials := ports.directory.credentials) is not None:
+        tasks.append(lambda: follow_files(credentials))
     try:
         async with asyncio.TaskGroup() as group:
             for task in tasks:

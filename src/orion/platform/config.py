@@ -117,12 +117,6 @@ class PlatformConfig:
         min=1,
         max=4,
     )
-    copies: int = option(
-        1,
-        "Copies of every process; with two or more the others take over what one leaves",
-        min=1,
-        max=4,
-    )
     log_level: str = option(
         "info", "Least level that is logged", choices=("debug", "info", "warning", "error")
     )
@@ -156,6 +150,32 @@ class PlatformConfig:
     session_max_seconds: int = option(
         28800, "A browser session ends after so long in any case", min=60, max=86400
     )
+    rpc_addresses: str = option(
+        "",
+        "Where services answer RPC: empty for this machine's unix sockets; loopback:PORT for ports"
+        " from there; a pattern such as dns:///{service}:7400, or service=host:port|host:port, …",
+    )
+    rpc_listen: str = option(
+        "", "Where this process answers RPC, such as 0.0.0.0:7400; empty: where its address says"
+    )
+    rpc_advertise: str = option(
+        "",
+        "The address under which other copies reach this process; empty: where it listens, by the"
+        " machine's name where that is any address",
+    )
+    rpc_tls: str = option(
+        "",
+        "RPC over TLS with a certificate on both sides: on, off; empty: on in the cluster profile",
+        choices=("", "on", "off"),
+    )
+    rpc_tls_dir: str = option(
+        "",
+        "Folder with ca.pem, PROCESS.pem and PROCESS.key; empty: DATA_DIR/secrets/tls, where a"
+        " platform on one machine makes them itself",
+    )
+    rpc_ca_file: str = option("", "Authorities that sign RPC certificates; empty: in that folder")
+    rpc_certificate_file: str = option("", "This process's certificate; empty: in that folder")
+    rpc_key_file: str = option("", "That certificate's key; empty: in that folder")
     redis_url: str = option(
         "", "The cache of the cluster profile, such as redis://host:6379/0; rediss:// for TLS"
     )
@@ -353,12 +373,23 @@ class Settings:
     def is_embedded(self) -> bool:
         return self.platform.profile == "embedded"
 
+    @property
+    def rpc_is_secure(self) -> bool:
+        """Whether RPC goes over TLS."""
+        wanted = self.platform.rpc_tls
+        return wanted == "on" if wanted else not self.is_embedded
+
+    @property
+    def rpc_tls_dir(self) -> Path:
+        """Where certificates lie."""
+        return Path(self.platform.rpc_tls_dir or self.secrets_dir / "tls").expanduser().absolute()
+
     def door(self, kind: str) -> Path:
         """Where the acceptor hands sockets over: `web` to the BFF, `stream` to the edge."""
         return self.run_dir / f"{kind}.http.sock"
 
     def rpc_address(self, process: str) -> str:
-        """Where the gRPC server of a process listens."""
+        """The unix socket of a process for RPC."""
         return f"unix:{self.run_dir}/{process}.rpc.sock"
 
 

@@ -49,7 +49,7 @@ class Directory:
             name: (given,) if isinstance(given, str) else tuple(given)
             for name, given in addresses.items()
         }
-        self._credentials = credentials
+        self.credentials = credentials
         self._token = service_token
         self.home = home
         self._channels: dict[str, grpc.aio.Channel] = {}  # by address
@@ -57,7 +57,7 @@ class Directory:
 
     def speaking_as(self, service_token: Callable[[], str]) -> Directory:
         """The same connections, with another service's own voice."""
-        other = Directory(self._addresses, service_token, self.home, self._credentials)
+        other = Directory(self._addresses, service_token, self.home, self.credentials)
         other._channels, other._shared = self._channels, self._shared
         return other
 
@@ -82,13 +82,13 @@ class Directory:
         if self.home is not None and target == self.home.address:
             return self.home.channel
         # Over TLS it matters who is expected there, not only where.
-        key = target if self._credentials is None else f"{service}@{target}"
+        key = target if self.credentials is None else f"{service}@{target}"
         if key not in self._channels:
             self._channels[key] = self._connection(service, target)
         return self._channels[key]
 
     def _connection(self, service: str, target: str) -> grpc.aio.Channel:
-        secure = self._credentials
+        secure = self.credentials
         if secure is None:
             return grpc.aio.insecure_channel(target, options=OPTIONS)
         options = (*OPTIONS, *secure.calling_options(service))
