@@ -20,6 +20,8 @@ from orion.platform.store.port import Fenced, Head, Leases
 
 LEASE_MS = 2_000
 RENEW_MS = 500
+_HELD = telemetry.gauge("leases_held", "Partitions that this process owns", ("service",))
+_ALL = telemetry.gauge("leases_all", "Partitions that the copies share", ("service",))
 
 
 @dataclass(slots=True)
@@ -85,6 +87,8 @@ class Tenure:
                 await step()
             except Unavailable:
                 telemetry.log.warning("lease.store_unavailable", service=self.service)
+            _HELD.labels(self.service).set(sum(map(self.is_proven, self.parts)))
+            _ALL.labels(self.service).set(self.count)
             await asyncio.sleep(self.renew_ms / 1000)
 
     async def step(self) -> None:
