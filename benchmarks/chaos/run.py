@@ -1,0 +1,187 @@
+"""One run from its start to its verdict."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from benchmarks.chaos.client import Client
+from benchmarks.chaos.facts import is_quiet, read_facts
+from benchmarks.chaos.faults import Fault, Fired, Kill, NotFired
+from benchmarks.chaos.history import History
+from benchmarks.chaos.judge import Verdict, judge
+from benchmarks.chaos.load import Load
+from benchmarks.chaos.probes import Probes
+from benchmarks.chaos.report import tell
+from benchmarks.chaos.signs import Signs
+from benchmarks.chaos.target import TENANTS, Target
+from benchmarks.harness import context
+from benchmarks.own_platform import orion
+from benchmarks.rfq_to_trade import OPEN_DEALERS
+
+WARM_S, BACK_S, QUIET_S, VERIFY_S = 60.0, 60.0, 60.0, 600.0
+KINDS = ("kill",)
+say = Console(highlight=False, soft_wrap=True).print
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run is to do."""
+
+    faults: int
+    acked: int
+    minutes: float
+    only: tuple[str, ...]
+    kinds: tuple[str, ...]
+    processes: str
+    workers: int
+    seed: int
+    results: Path
+
+
+@dataclass
+class Done:
+    """What a run did."""
+
+    fired: list[Fired]
+    wrong: list[str]
+    counts: dict[str, float]
+    verdict: Verdict | None = None
+
+
+async def run(plan: Plan) -> int:
+    """The exit code."""
+    where = context()
+    plan.results.mkdir(parents=True, exist_ok=True)
+    stamp = str(where["at"])[:19].replace(":", "").replace("-", "")
+    path = plan.results / f"chaos-{stamp}.history.jsonl"
+    environment = {**OPEN_DEALERS, "ORION_PROCESSES": plan.processes}
+    async with orion(17, environment) as (port, told, supervisor):
+        done = await _hurt(plan, Target(port, told, supervisor), History(path))
+    return tell({**where, "options": asdict(plan)}, done, path)
+
+
+async def _hurt(plan: Plan, target: Target, history: History) -> Done:
+    done = Done([], [], {})
+    signs = Signs(history.now)
+    client = Client(target.port)
+    users = target.users()
+    load = Load(client, users, history, signs, workers=plan.workers, seed=plan.seed)
+    began = time.monotonic()
+    try:
+        async with load, Probes(client, target.port, users[0], signs, load):
+            await _warm(signs, load)
+            # The limit is of the whole run; what follows must end too, and is bounded by itself.
+            try:
+                async with asyncio.timeout(plan.minutes * 60):
+                    await _faults(plan, target, history, signs, load, done)
+            except TimeoutError:
+                done.wrong.append(f"the time of {plan.minutes:g} minutes was over")
+        took = time.monotonic() - began
+        asked_again = await load.settle()
+        await _quiet(target, done)
+    finally:
+        await client.close()
+        history.close()
+    facts = await read_facts(target.access.dsn("orion_owner"), list(TENANTS))
+    done.verdict = judge(history.ops, facts)
+    done.wrong += done.verdict.violations
+    done.counts = {
+        "acknowledged commands": history.acked,
+        "acknowledged a second": round(history.acked / took, 1),
+        "answers that left the outcome open": load.unknown,
+        "commands settled at the end": asked_again,
+        "faults": len(done.fired),
+        "seconds under load": round(took, 1),
+    }
+    _floors(plan, done)
+    for verb in (["verify"], ["audit", "verify"]):
+        done.wrong += await asyncio.to_thread(_verb, target, verb)
+    return done
+
+
+async def _warm(signs: Signs, load: Load) -> None:
+    watch = await signs.after(signs.now(), {"command", "quote", "trade", "tick"}, WARM_S)
+    load.check()
+    if watch.missing():
+        raise SystemExit(f"the platform does not trade: no {', '.join(watch.missing())}")
+
+
+async def _faults(
+    plan: Plan, target: Target, history: History, signs: Signs, load: Load, done: Done
+) -> None:
+    start = history.acked
+    for number, fault in enumerate(faults_of(plan, target), 1):
+        # Evenly spread over the commands, so that each fault meets a platform at work.
+        await _reach(history, load, start + (plan.acked - start) * (number - 1) // plan.faults)
+        try:
+            fired = await fault.fire(target, history.now)
+        except NotFired as error:
+            done.wrong.append(f"{fault.name} of {fault.victim} did not happen: {error}")
+            continue
+        watch = await signs.after(fired.at, fault.signs(target), BACK_S)
+        fired.back_ms = {kind: took / 1000 for kind, took in watch.first.items()}
+        fired.missing = sorted(watch.missing())
+        if fired.missing:
+            done.wrong.append(
+                f"{fault.name} of {fault.victim}: no {', '.join(fired.missing)} within {BACK_S:g} s"
+            )
+        done.fired.append(fired)
+        slowest = max(fired.back_ms.values(), default=0.0)
+        say(
+            f"{number:4}  {fault.name:<12} {fault.victim:<22} back after {slowest:6.0f} ms"
+            f"  {history.acked} acknowledged"
+        )
+    await _reach(history, load, plan.acked)
+
+
+async def _reach(history: History, load: Load, goal: int) -> None:
+    while history.acked < goal:
+        load.check()
+        await asyncio.sleep(0.05)
+
+
+def faults_of(plan: Plan, target: Target) -> list[Fault]:
+    """So many faults: every kind on every victim in turn, in an order that the seed gives."""
+    victims = plan.only or tuple(target.processes())
+    every: list[Fault] = [*(Kill(victim) for victim in victims)]
+    chance = random.Random(plan.seed)
+    found: list[Fault] = []
+    while len(found) < plan.faults:
+        found += chance.sample(every, len(every))
+    return found[: plan.faults]
+
+
+async def _quiet(target: Target, done: Done) -> None:
+    """Waits until every accept has its end."""
+    ends = time.monotonic() + QUIET_S
+    while not await is_quiet(target.access.dsn("orion_owner")):
+        if time.monotonic() > ends:
+            done.wrong.append(f"not quiet within {QUIET_S:g} s: accepts without an end")
+            return
+        await asyncio.sleep(0.1)
+
+
+def _floors(plan: Plan, done: Done) -> None:
+    """Green over nothing is red."""
+    assert done.verdict is not None
+    for what, floor in (("acknowledged commands", plan.acked), ("faults", plan.faults)):
+        if done.counts[what] < floor:
+            done.wrong.append(f"only {done.counts[what]:g} {what}, {floor} were wanted")
+
+
+def _verb(target: Target, words: list[str]) -> list[str]:
+    found = subprocess.run(
+        [sys.executable, "-P", "-m", "orion.app.cli", *words], env=dict(target.environment),
+        capture_output=True, text=True, timeout=VERIFY_S, check=False,
+    )  # fmt: skip
+    if found.returncode == 0:
+        return []
+    return [f"orion {' '.join(words)}: {(found.stdout + found.stderr)[-1500:]}"]
