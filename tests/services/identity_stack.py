@@ -9,8 +9,8 @@ import contextlib
 import html
 import json
 import re
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, replace
 from http.cookies import Morsel, SimpleCookie
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,8 @@ from orion.app.revocations import follower
 from orion.core.permissions import Role
 from orion.platform.auth import HttpKeys, KeySource, ServiceTokens, Verifier
 from orion.platform.bus.postgres import PostgresBus
+from orion.platform.cache.memory import MemoryCache
+from orion.platform.cache.port import Cache
 from orion.platform.clock import ManualClock
 from orion.platform.config import Settings
 from orion.platform.errors import Coded
@@ -72,16 +74,24 @@ class Stack:
     settings: Settings
     ports: Ports
     identity: Module
-    parts: SessionParts
-    app: Any
+    copies: list[SessionParts]
+    apps: list[Any]
     directory: Directory
     verifier: Verifier
+
+    @property
+    def parts(self) -> SessionParts:
+        return self.copies[0]
+
+    @property
+    def app(self) -> Any:
+        return self.apps[0]
 
     def browser(self, address: str = "127.0.0.1") -> Browser:
         return Browser(self, address)
 
-    def http(self, address: str = "127.0.0.1") -> httpx.AsyncClient:
-        transport = httpx.ASGITransport(self.app, client=(address, 50_000))
+    def http(self, address: str = "127.0.0.1", copy: int = 0) -> httpx.AsyncClient:
+        transport = httpx.ASGITransport(self.apps[copy], client=(address, 50_000))
         return httpx.AsyncClient(transport=transport, base_url=PUBLIC)
 
     @property
@@ -135,6 +145,7 @@ class Browser:
 
     def __init__(self, stack: Stack, address: str):
         self._stack, self._address = stack, address
+        self.copy = 0  # of the workstation's door that it is led to
         self.cookies: dict[str, Morsel[str]] = {}
         self.trail: list[httpx.Response] = []
 
@@ -143,7 +154,7 @@ class Browser:
     ) -> httpx.Response:
         jar = "; ".join(f"{name}={morsel.value}" for name, morsel in self.cookies.items())
         sent = {**({"cookie": jar} if jar else {}), **(headers or {})}
-        async with self._stack.http(self._address) as client:
+        async with self._stack.http(self._address, self.copy) as client:
             answer = await client.request(method, url, headers=sent, **more)
         for line in answer.headers.get_list("set-cookie"):
             self._take(line)
@@ -217,10 +228,11 @@ async def running(
     config: Config = QUICK,
     keys: KeySource | None = None,
     elsewhere: Any = None,
+    caches: Sequence[Cache] = (),
     **environment: str,
 ) -> AsyncIterator[Stack]:
     """Starts it all. `keys`: of another issuer, which the environment then names, and whose ASGI
-    app is `elsewhere`.
+    app is `elsewhere`. `caches`: a copy of the workstation's door for each.
     """
     clock = ManualClock()
     settings = Settings(environment={"ORION_DATA_DIR": str(folder), **environment})
@@ -248,25 +260,20 @@ async def running(
     opened = contextlib.AsyncExitStack()
     store = await opened.enter_async_context(PostgresStore.open(Roles(db)))
     bus = await opened.enter_async_context(PostgresBus.open(Roles(db)))
-    ports = Ports(clock, bus, store, database, nothing, directory, verifier, settings, nothing)
+    caches = caches or (MemoryCache(),)
+    ports = Ports(clock, bus, store, database, caches[0], directory, verifier, settings, nothing)
     identity = build_identity(ports, config)
-    parts = build_sessions(ports, back)
-    about = About(clock, "test", "embedded", "0", settings.platform.session_idle_seconds, {})
-    needs = Needs(nothing, about, nothing, nothing, parts.sessions.authenticate)
-    door = build(
-        needs,
-        public_url=settings.public_url,
-        web_dir=folder / "web",
-        more_routes=[*parts.routes, probe, write_probe],
-    )
-    there["app"] = front([identity, Module("bff_workstation", http=door)])
+    copies = [build_sessions(replace(ports, cache=cache), back) for cache in caches]
+    apps = [_front(identity, parts, settings, clock, folder) for parts in copies]
+    there["app"] = apps[0]
     server = RpcServer(socket, verifier.verify)
-    for register, servicer in [*identity.rpc, parts.rpc]:
+    for register, servicer in [*identity.rpc, copies[0].rpc]:
         register(servicer, server.server)
     await server.start()
-    tasks = [asyncio.create_task(t()) for t in identity.tasks]  # type: ignore[arg-type]
+    long = [*identity.tasks, *(task for parts in copies for task in parts.tasks)]
+    tasks = [asyncio.create_task(t()) for t in long]  # type: ignore[arg-type]
     tasks.append(asyncio.create_task(follower(directory, verifier.revocations, clock)()))  # type: ignore[arg-type]
-    stack = Stack(clock, settings, ports, identity, parts, there["app"], directory, verifier)
+    stack = Stack(clock, settings, ports, identity, copies, apps, directory, verifier)
     try:
         await until(lambda: identity.ready() is None)
         yield stack
@@ -279,6 +286,21 @@ async def running(
         await back.aclose()
         await database.close()
         await opened.aclose()
+
+
+def _front(
+    identity: Module, parts: SessionParts, settings: Settings, clock: ManualClock, folder: Path
+) -> Any:
+    nothing: Any = None
+    about = About(clock, "test", "embedded", "0", settings.platform.session_idle_seconds, {})
+    needs = Needs(nothing, about, nothing, nothing, parts.sessions.authenticate)
+    door = build(
+        needs,
+        public_url=settings.public_url,
+        web_dir=folder / "web",
+        more_routes=[*parts.routes, probe, write_probe],
+    )
+    return front([identity, Module("bff_workstation", http=door)])
 
 
 CALLBACK = f"{PUBLIC}/auth/callback"

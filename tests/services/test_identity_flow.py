@@ -35,7 +35,7 @@ from tests.services.identity_stack import (
 
 @pytest.fixture(scope="module")
 async def db(postgres: Server) -> AsyncIterator[TestDatabase]:
-    async with postgres.database("0001", "0002", "0008", "0014") as database:
+    async with postgres.database("0001", "0002", "0008", "0014", "0016") as database:
         yield database
 
 

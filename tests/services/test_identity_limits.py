@@ -31,7 +31,7 @@ from tests.services.identity_stack import MINUTE, PASSWORD, QUICK, Browser, Stac
 @pytest.fixture(scope="module")
 async def stack(postgres: Server, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
     async with (
-        postgres.database("0001", "0002", "0008", "0014") as db,
+        postgres.database("0001", "0002", "0008", "0014", "0016") as db,
         running(db, tmp_path_factory.mktemp("l")) as stack,
     ):
         yield stack

@@ -57,5 +57,5 @@ def build(ports: Ports, config: Config) -> Module:
             await http.aclose()
 
     return Module(
-        "bff_workstation", rpc=[sign_in.rpc], tasks=[sign_in.sweep, close_client], http=app
+        "bff_workstation", rpc=[sign_in.rpc], tasks=[*sign_in.tasks, close_client], http=app
     )

@@ -22,6 +22,7 @@ from orion.platform.caller import Caller
 from orion.platform.clock import Clock
 from orion.platform.errors import Coded, Unavailable
 from orion.platform.ids import new_token
+from orion.services.bff_workstation.sessions_ended import EndedSessions
 from orion.services.bff_workstation.sessions_oidc import (
     IdentityProvider,
     SignInOver,
@@ -48,6 +49,14 @@ class _Kept:
     touched_at: int  # the use that the row knows
 
 
+class _Over(Exception):
+    """By what is known of it, this session has ended."""
+
+    def __init__(self, reason: str):
+        super().__init__(reason)
+        self.reason = reason
+
+
 class Sessions:
     """Makes, finds, renews and ends browser sessions."""
 
@@ -63,11 +72,14 @@ class Sessions:
         idle_s: int,
         longest_s: int,
         trail: Trail | None = None,
+        ended: EndedSessions | None = None,
     ):
-        """`trail`: where sign-ins at another issuer are told; the embedded one knows its own."""
+        """`trail`: where sign-ins at another issuer are told; the embedded one knows its own.
+        `ended`: what other copies of this service ended; None where there is only this one."""
         self._store, self._provider, self._verifier, self._trail = store, provider, verifier, trail
         self._clock, self.cookie, self.origins = clock, cookie, origins
         self._idle, self.longest_s = idle_s * SECOND, longest_s
+        self._ended = ended
         self._kept: OrderedDict[bytes, _Kept] = OrderedDict()
         self._renewals: dict[bytes, asyncio.Task[Session]] = {}
 
@@ -105,11 +117,23 @@ class Sessions:
         """Who holds this cookie; `is_use` False looks without keeping the session alive. Raises
         AUTH-105."""
         kept = await self._find(cookie)
+        try:
+            return await self._judged(kept, is_use=is_use)
+        except _Over:
+            pass
+        # What was remembered does not end a session: another copy may have used or renewed it.
+        kept = await self._find(cookie, is_fresh=True)
+        try:
+            return await self._judged(kept, is_use=is_use)
+        except _Over as over:
+            raise await self._over(kept.session, over.reason) from over.__cause__
+
+    async def _judged(self, kept: _Kept, *, is_use: bool) -> Caller:
         session, now = kept.session, self._clock.now()
         if now >= session.expires_at:
-            raise await self._over(session, "EXPIRED")
+            raise _Over("EXPIRED")
         if now - kept.used_at >= self._idle:
-            raise await self._over(session, "IDLE")
+            raise _Over("IDLE")
         if session.tokens.access_expires_at - now < RENEW_BEFORE_US:
             session = kept.session = await self._renewed(session)
         if is_use:
@@ -124,30 +148,48 @@ class Sessions:
             raise
         except Coded as refusal:
             # Revoked (signed out elsewhere, disabled), or signed by a key that is gone.
-            raise await self._over(session, "REVOKED") from refusal
+            raise _Over("REVOKED") from refusal
 
-    async def _find(self, cookie: str) -> _Kept:
+    async def _find(self, cookie: str, *, is_fresh: bool = False) -> _Kept:
+        """`is_fresh`: as its row is now."""
         digest = fingerprint(cookie)
         kept, now = self._kept.get(digest), self._clock.now()
-        if kept is not None and now - kept.seen_at < LOOK_AGAIN_US:
+        is_recent = kept is not None and now - kept.seen_at < LOOK_AGAIN_US and not is_fresh
+        if kept is not None and is_recent and self._may_trust(digest):
             return kept
         tenant = tenant_of(cookie)
-        session = await self._store.find(tenant, digest) if tenant else None
+        session = await self._looked_up(tenant, digest, is_fresh) if tenant else None
         if session is None or session.ended_at is not None:
             self._kept.pop(digest, None)
             raise Coded("AUTH-105")
-        used = max(session.last_used_at, kept.used_at if kept else 0)
-        kept = self._kept[digest] = _Kept(session, now, used, session.last_used_at)
+        used, touched = session.last_used_at, session.last_used_at
+        if kept is not None:  # the cache may know less
+            used, touched = max(used, kept.used_at), max(touched, kept.touched_at)
+        kept = self._kept[digest] = _Kept(session, now, used, touched)
         self._kept.move_to_end(digest)
         while len(self._kept) > MAX_KEPT:
             self._kept.popitem(last=False)
         return kept
 
+    def _may_trust(self, digest: bytes) -> bool:
+        return self._ended is None or self._ended.may_trust(digest)
+
+    async def _looked_up(self, tenant: str, digest: bytes, is_fresh: bool) -> Session | None:
+        if self._ended is not None and not is_fresh and self._ended.may_trust(digest):
+            session = await self._store.look(tenant, digest, self._clock.now())
+            if self._ended.may_trust(digest):  # still: the cache may have taken its time
+                return session
+        return await self._store.find(tenant, digest)
+
     async def _note_use(self, kept: _Kept, now: int) -> None:
         kept.used_at = max(kept.used_at, now)
         if now - kept.touched_at >= min(TOUCH_EVERY_US, self._idle // 4):
-            kept.touched_at = now
-            await self._store.touch(kept.session, now)
+            before, kept.touched_at = kept.touched_at, now
+            try:
+                await self._store.touch(kept.session, now)
+            except Unavailable:
+                kept.touched_at = before
+                raise
 
     # -- renewal
 

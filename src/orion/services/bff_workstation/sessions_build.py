@@ -12,15 +12,17 @@ from typing import Any
 import httpx
 
 from orion.platform import telemetry
+from orion.platform.cache.aside import Aside
 from orion.platform.config import Settings
 from orion.platform.http.origins import allowed_origins, cookie_name
 from orion.platform.module import Ports
 from orion.platform.secret_files import SecretFiles
 from orion.services.bff_workstation.sessions import Sessions
+from orion.services.bff_workstation.sessions_ended import EndedSessions
 from orion.services.bff_workstation.sessions_oidc import Client, IdentityProvider
 from orion.services.bff_workstation.sessions_routes import SignIn, SignInCookies, routes
 from orion.services.bff_workstation.sessions_rpc import SessionService
-from orion.services.bff_workstation.sessions_store import SessionStore, Vault
+from orion.services.bff_workstation.sessions_store import CACHE_S, SessionStore, Vault
 from orion.services.bff_workstation.sessions_trail import IdentityTrail
 from orion.wire.stubs import identity_pb2_grpc
 
@@ -38,7 +40,7 @@ class SessionParts:
     sessions: Sessions
     routes: list[Any]
     rpc: tuple[Callable[..., None], Any]
-    sweep: Callable[[], Awaitable[None]]
+    tasks: list[Callable[[], Awaitable[None]]]
 
 
 def build_sessions(ports: Ports, http: httpx.AsyncClient) -> SessionParts:
@@ -48,7 +50,10 @@ def build_sessions(ports: Ports, http: httpx.AsyncClient) -> SessionParts:
     key = secrets.read(SESSION_KEY)
     cookie = cookie_name(settings.public_url)
     provider = IdentityProvider(http, ports.clock, _client(settings, secrets))
-    store = SessionStore(ports.database, Vault(key))
+    notes = Aside(ports.cache, "bff.sessions", CACHE_S) if ports.cache.is_shared else None
+    store = SessionStore(ports.database, Vault(key), notes)
+    # One process alone knows of each end by itself.
+    ended = EndedSessions(store.ended, ports.clock) if ports.cache.is_shared else None
     sessions = Sessions(
         store,
         provider,
@@ -61,6 +66,7 @@ def build_sessions(ports: Ports, http: httpx.AsyncClient) -> SessionParts:
         trail=IdentityTrail(ports.directory, provider.client.client_id)
         if provider.is_external
         else None,
+        ended=ended,
     )
     sign_in = SignIn(sessions, provider, ports.verifier, SignInCookies(key, ports.clock, cookie))
     servicer = SessionService(sessions)
@@ -68,7 +74,7 @@ def build_sessions(ports: Ports, http: httpx.AsyncClient) -> SessionParts:
         sessions=sessions,
         routes=routes(sign_in),
         rpc=(identity_pb2_grpc.add_SessionServiceServicer_to_server, servicer),
-        sweep=lambda: _sweep(store, ports),
+        tasks=[lambda: _sweep(store, ports), *([ended.run] if ended is not None else [])],
     )
 
 

@@ -30,7 +30,7 @@ class Feed:
     def __init__(self, database: Any, clock: Clock, poll_ms: int):
         self._database, self._clock, self._poll_s = database, clock, poll_ms / 1000
         self._woken = asyncio.Event()
-        self._told: dict[int, int] = {}
+        self._told: set[int] = set()
         self.watchers: set[asyncio.Queue[Revoked]] = set()
 
     def wake(self) -> None:
@@ -53,12 +53,12 @@ class Feed:
                 telemetry.log.warning("revocations cannot be read", error=str(error))
 
     async def _look(self) -> None:
-        since = self._clock.now() - LOOK_BACK_S * SECOND
-        for number, at, item in await self._read(since):
+        async with self._database.write("identity", []) as sql:
+            found = await queries.revocations_told(sql, LOOK_BACK_S)
+        for number, item in found:
             if number not in self._told:
-                self._told[number] = at
                 self._tell(item)
-        self._told = {n: at for n, at in self._told.items() if at >= since - LOOK_BACK_S * SECOND}
+        self._told = {number for number, _ in found}  # what is out of sight does not come back
 
     def _tell(self, item: Revoked) -> None:
         for queue in tuple(self.watchers):

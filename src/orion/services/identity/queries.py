@@ -292,6 +292,17 @@ async def revocations_since(sql: Any, at: int) -> list[tuple[int, int, Revoked]]
     return [(r["revocation_id"], r["at"], _revoked(r)) for r in rows]
 
 
+async def revocations_told(sql: Any, seconds: float) -> list[tuple[int, Revoked]]:
+    """(number, revocation) of those written in the last `seconds` by the database's clock, which
+    is the same for all copies."""
+    rows = await sql.fetch(
+        "select revocation_id, session_id, user_id, at, until, lifted from identity.revocations"
+        " where told_at > clock_timestamp() - make_interval(secs => $1) order by revocation_id",
+        seconds,
+    )
+    return [(r["revocation_id"], _revoked(r)) for r in rows]
+
+
 def _revoked(row: Any) -> Revoked:
     until = row["until"]
     return Revoked(
