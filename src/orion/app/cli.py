@@ -4,23 +4,18 @@ failed, 2 not there or used wrongly, 78 configuration.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
-from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
-from orion.platform.config import CHECKOUT, ConfigError, Settings
-from orion.platform.datadir import StartError, explain
-from orion.platform.errors import Coded
-from orion.platform.supervise import EX_CONFIG
-
-FAILED, NOT_THERE, INTERRUPTED = 1, 2, 130
-
+from orion.app.cli_ground import FAILED, INTERRUPTED, NOT_THERE, DataDir, fail, run, settings_with
+from orion.app.cli_replay import archive_verbs, replay, sandbox_verbs
+from orion.app.origin import Origin
+from orion.platform.config import CHECKOUT
 
 app = typer.Typer(
     name="orion",
@@ -38,47 +33,8 @@ app.add_typer(audit_verbs, name="audit")
 app.add_typer(dlq_verbs, name="dlq")
 topic_verbs = typer.Typer(help="Kafka's topics (cluster profile).", no_args_is_help=True)
 app.add_typer(topic_verbs, name="topics")
-
-errors = Console(stderr=True, highlight=False)
-
-DataDir = Annotated[
-    Path | None, typer.Option("--data-dir", help="Where data, secrets and logs lie.")
-]
-
-
-def fail(text: str, code: int = FAILED) -> NoReturn:
-    """Ends the program with a sentence."""
-    errors.print(text, markup=False, soft_wrap=True)
-    raise SystemExit(code)
-
-
-T = TypeVar("T")
-
-
-def run(work: Coroutine[Any, Any, T]) -> T:
-    """Runs a verb; what is wrong comes out as a sentence."""
-    import uvloop
-
-    try:
-        return uvloop.run(work)
-    except ConfigError as error:
-        fail(str(error), EX_CONFIG)
-    except StartError as error:
-        fail(str(error), error.exit_code)
-    except Coded as error:
-        fail(str(error))
-    except OSError as error:
-        fail(str(explain(error, str(error.filename or "a file"))))
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        fail("Stopped before it was done.", INTERRUPTED)
-
-
-def settings_with(**flags: Any) -> Settings:
-    """The settings of this call. Ends the program when they cannot be used."""
-    try:
-        return Settings(flags=flags)
-    except ConfigError as error:
-        fail(str(error), EX_CONFIG)
+app.add_typer(archive_verbs, name="archive")
+app.add_typer(sandbox_verbs, name="sandbox")
 
 
 @app.command()
@@ -111,6 +67,24 @@ def up(
         once=once or None,
         processes=processes,
     )
+
+
+@app.command()
+def cluster(
+    port: Annotated[
+        int | None, typer.Option(help="The public port; the servers' begin 100 above it. [8080]")
+    ] = None,
+    data_dir: DataDir = None,
+    copies: Annotated[int | None, typer.Option(help="Copies of every service. [1]")] = None,
+    processes: Annotated[
+        str | None, typer.Option(help="Grouping: a number, or per-service. [per-service]")
+    ] = None,
+) -> None:
+    """Start the cluster profile on this machine, with Kafka, PostgreSQL, Redis, S3 and Keycloak."""
+    from orion.app.cluster import cluster as run_cluster
+
+    flags = {"port": port, "data_dir": data_dir, "copies": copies, "processes": processes}
+    run(run_cluster(flags, Console()))
 
 
 def _up(**flags: Any) -> None:
@@ -207,9 +181,12 @@ def rebuild(
         list[str] | None, typer.Argument(help="Read models, or all. None: how each does.")
     ] = None,
     check: Annotated[bool, typer.Option("--check", help="Only compare, change nothing.")] = False,
+    origin: Annotated[
+        Origin, typer.Option("--from", help="Where what was said is read.")
+    ] = Origin.LOG,
     data_dir: DataDir = None,
 ) -> None:
-    """Make read models anew from the log and swap them in; without a name: how each does."""
+    """Make read models anew from what was said and swap them in; without a name: how each does."""
     from orion.app.operate import ALL, read_models
     from orion.app.operate import rebuild as work
 
@@ -218,10 +195,11 @@ def rebuild(
         for state in run(read_models(settings)):
             print(state)
         return
-    done = run(work(settings, names or [ALL], check=check))
+    done = run(work(settings, names or [ALL], check=check, origin=origin))
     for one in done:
         same = "identical" if one.is_equal else "DIFFERENT"
-        print(f"{one.name}: {one.records} records, {same} (live {one.live}, anew {one.rebuilt})")
+        read = f"{one.records} records in {one.seconds:.1f} s"
+        print(f"{one.name}: {read}, {same} (live {one.live}, anew {one.rebuilt})")
         for note in one.notes:
             print(f"  {note}")
     if check and not all(one.is_equal for one in done):
@@ -357,13 +335,7 @@ def verify(data_dir: DataDir = None) -> None:
         raise SystemExit(FAILED)
 
 
-@app.command()
-def replay() -> None:
-    """Deliver recorded events again."""
-    fail(
-        "`orion replay` is not there yet in this version. Read models: `orion rebuild`.", NOT_THERE
-    )
-
+app.command()(replay)
 
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 

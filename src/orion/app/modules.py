@@ -53,6 +53,7 @@ MODULES: dict[str, Entry] = {
         Entry("notifications", "core"),
         Entry("lp_bots", "bots"),
         Entry("relay", "relay", ("cluster",)),
+        Entry("archive", "archive", ("cluster",)),
     )
 }
 

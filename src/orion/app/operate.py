@@ -13,8 +13,10 @@ from typing import Any
 from orion.app.certs import CLI as VOICE
 from orion.app.certs import credentials_of
 from orion.app.letters import letter_fact
+from orion.app.origin import Origin
 from orion.app.profiles import SERVICE_KEY, addresses, secrets
 from orion.app.running import database_of, settings_of_running
+from orion.app.sources import open_source
 from orion.platform.auth import ServiceTokens
 from orion.platform.clock import SystemClock
 from orion.platform.config import Settings
@@ -48,9 +50,7 @@ async def _identity(
 ) -> AsyncIterator[tuple[identity_pb2_grpc.IdentityServiceStub, Directory]]:
     running = settings_of_running(settings)
     tokens = ServiceTokens(secrets(running).read(SERVICE_KEY), VOICE, SystemClock())
-    directory = Directory(
-        addresses(running), tokens, credentials=credentials_of(running, VOICE)
-    )
+    directory = Directory(addresses(running), tokens, credentials=credentials_of(running, VOICE))
     try:
         async with rpc_errors():
             yield identity_pb2_grpc.IdentityServiceStub(directory.channel("identity")), directory
@@ -101,10 +101,13 @@ async def read_models(settings: Settings) -> list[Any]:
         return await states(sorted(projections(), key=lambda p: p.name), door.dsn("orion_owner"))
 
 
-async def rebuild(settings: Settings, names: Sequence[str], *, check: bool) -> list[Any]:
-    """Rebuilds read models from the log and swaps them in, or only compares (`check`)."""
-    work = part("orion.platform.rebuild", "rebuild")
+async def rebuild(
+    settings: Settings, names: Sequence[str], *, check: bool, origin: Origin = Origin.LOG
+) -> list[Any]:
+    """Rebuilds read models from what was said and swaps them in, or only compares (`check`)."""
     from orion.app.verify import projections
+    from orion.platform.archive_read import ArchiveDamaged
+    from orion.platform.rebuild import LogIncomplete, Rebuilder
 
     known = {projection.name: projection for projection in projections()}
     # A table may be named as well as the read model it belongs to.
@@ -116,12 +119,12 @@ async def rebuild(settings: Settings, names: Sequence[str], *, check: bool) -> l
         )
     wanted = sorted(known) if ALL in names else dict.fromkeys(homes[name] for name in names)
     done: list[Any] = []
-    async with database_of(settings) as door:
+    async with database_of(settings) as door, open_source(settings, origin, door) as source:
         for name in wanted:
-            act = work.compare if check else work.rebuild
+            work = Rebuilder(known[name], door.dsn("orion_owner"), source=source)
             try:
-                done.append(await act(known[name], door.dsn("orion_owner")))
-            except work.LogIncomplete as error:
+                done.append(await (work.compare() if check else work.swap()))
+            except (LogIncomplete, ArchiveDamaged) as error:
                 raise StartError(f"{name} was left as it is: {error}.") from error
     return done
 

@@ -101,6 +101,10 @@ class Archiver:
         self.stuck: dict[tuple[str, int], str] = {}  # partitions with a conflict, and which
         self._is_well = True
 
+    def forget(self) -> None:
+        """Asks anew where to go on: somebody else may have archived meanwhile."""
+        self._marks.clear()
+
     async def run(self) -> None:
         """Archives for ever; goes on by itself when the bus or the blobs come back."""
         pause = self._limits.idle_s

@@ -32,6 +32,7 @@ from orion.platform.bus.port import Record
 from orion.platform.bus.topics import Topic, catalogue
 
 KEPT = 4  # stretches in memory
+LOOK_S = 1.0  # between looks for what was archived meanwhile
 
 
 class ArchiveDamaged(Exception):
@@ -116,6 +117,13 @@ class ArchiveReader:
         records = await self._records(pages[low][1], await self._page(pages[low][1]))
         return next(r.offset for r in records if r.at >= at)
 
+    async def pages(self, topic: str) -> AsyncIterator[Page]:
+        """The manifest, by partition and offset. Raises ArchiveDamaged, Unavailable."""
+        await self._known(topic)
+        for (of, _), names in sorted(self._names.items()):
+            for _, name in names if of == topic else ():
+                yield await self._page(name)
+
     async def records(
         self, topic: str, part: int, start: int = 0
     ) -> AsyncIterator[Sequence[Record]]:
@@ -126,6 +134,37 @@ class ArchiveReader:
             if page.last >= start:
                 records = await self._records(name, page)
                 yield records[max(0, start - page.first) :]
+
+    async def tail(
+        self,
+        topics: Sequence[str],
+        *,
+        since: int | None = None,
+        start: Mapping[tuple[str, int], int] | None = None,
+    ) -> AsyncIterator[Sequence[Record]]:
+        """As a bus's: what is archived, then what comes to be archived, for ever. Yields an empty
+        batch once, when it has caught up. Where nothing was archived it goes on behind the gap.
+        """
+        cursors: dict[tuple[str, int], int] = {}
+        for topic in topics:
+            for part, end in (await self.ends(topic)).items():
+                if start is not None:
+                    cursors[topic, part] = start.get((topic, part), 0)
+                else:
+                    new = since is None
+                    cursors[topic, part] = end if new else await self.offset_at(topic, part, since)
+        is_told = False
+        while True:
+            for (topic, part), cursor in cursors.items():
+                async for records in self.records(topic, part, cursor):
+                    cursors[topic, part] = records[-1].offset + 1
+                    yield records
+            if not is_told:
+                is_told = True
+                yield ()
+            await asyncio.sleep(LOOK_S)
+            for topic in topics:
+                await self.look(topic)
 
     async def _known(self, topic: str) -> None:
         if topic not in self._looked:

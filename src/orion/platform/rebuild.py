@@ -1,20 +1,25 @@
 # ruff: noqa: E501 (statements of SQL keep their lines)
-"""Rebuilding read models: from the log into shadow tables, compared or swapped in without downtime.
+"""Rebuilding read models: from what was said into shadow tables, compared or swapped in without
+downtime.
 
-Works as orion_owner, on connections of its own.
+What was said is read from the log, or from anything else that has it at the same positions: Kafka,
+the archive. Works as orion_owner, on connections of its own.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import asyncpg
 
 from orion.platform.bus.port import Record
+from orion.platform.bus.postgres import PostgresBus
+from orion.platform.bus.ring import Ring
 from orion.platform.bus.topics import Topic, catalogue
 from orion.platform.errors import InvalidMessage
 from orion.platform.project import Fold, Folded, Projection, ReadModel
@@ -23,12 +28,36 @@ from orion.platform.project_run import write
 
 BATCH = 2_000
 SHADOW = "__shadow"
+LOOK_S = 0.2
+LOOKS = 50  # for what the live consumer has already applied
 
 
 class LogIncomplete(Exception):
-    """The log no longer begins at its first record: a rebuild would lose what only the read model
-    still has.
+    """The source does not begin at the first record, or leaves some out: a rebuild would lose what
+    only the read model still has.
     """
+
+
+class Source(Protocol):
+    """Where records come from: the reading side of a bus, by the positions of the log."""
+
+    async def read(
+        self, topic: str, part: int, offset: int, limit: int = 500
+    ) -> Sequence[Record]: ...
+
+    async def ends(self, topic: str) -> dict[int, int]: ...
+
+
+async def starts(source: Source, topic: str) -> dict[int, int]:
+    """The first offset of each partition that the source has; its end where it has none."""
+    known = getattr(source, "starts", None)
+    if known is not None:
+        return await known(topic)
+    found = await source.ends(topic)
+    for part, end in found.items():
+        first = await source.read(topic, part, 0, 1) if end else ()
+        found[part] = first[0].offset if first else end
+    return found
 
 
 @dataclass(frozen=True)
@@ -42,6 +71,7 @@ class Rebuilt:
     live: str
     rebuilt: str
     notes: tuple[str, ...] = ()  # what the log no longer tells
+    seconds: float = 0.0  # from the first record read until the shadow was whole
 
     @property
     def is_equal(self) -> bool:
@@ -66,7 +96,7 @@ async def checksum(sql: Any, projection: ReadModel, suffix: str = "") -> str:
 
 class Rebuilder:
     """One read model, rebuilt. `newest`: of a read model that may begin anywhere in the log, only
-    so many of the newest records of each partition.
+    so many of the newest records of each partition. `source`: instead of the log.
     """
 
     def __init__(
@@ -75,9 +105,11 @@ class Rebuilder:
         owner_dsn: str,
         specs: Mapping[str, Topic] | None = None,
         newest: int | None = None,
+        source: Source | None = None,
     ) -> None:
         self._projection = projection
         self._newest = newest
+        self._given = source
         self._fold: Fold | None = None
         self._dsn = owner_dsn
         self._specs = specs if specs is not None else catalogue()
@@ -106,23 +138,26 @@ class Rebuilder:
             await sql.close()
 
     async def _run(self, *, swap: bool) -> Rebuilt:
-        async with self._connection() as sql:
+        loop = asyncio.get_running_loop()
+        async with self._connection() as sql, self._source() as source:
             await sql.execute(
                 "select pg_advisory_lock(hashtext($1))", f"rebuild {self._projection.name}"
             )
             await self._make_shadows(sql)
             try:
-                positions = await self._begin(sql)
+                began = loop.time()
+                positions = await self._begin(sql, source)
                 # The bulk while the consumer goes on; what is left then is little and is done while
                 # it waits.
-                await self._catch_up(sql, positions, await self._live(sql))
+                await self._catch_up(sql, source, positions, await self._live(sql))
                 async with sql.transaction():
                     await sql.execute(
                         "select 1 from bus.ckpt where consumer = $1 order by topic, part for update",
                         self._projection.name,
                     )
-                    await self._catch_up(sql, positions, await self._live(sql))
+                    await self._catch_up(sql, source, positions, await self._live(sql))
                     notes = await self._fold.write(sql, self._names()) if self._fold else []
+                    seconds = loop.time() - began
                     live = await checksum(sql, self._projection)
                     rebuilt = await checksum(sql, self._projection, SHADOW)
                     if swap:
@@ -130,24 +165,32 @@ class Rebuilder:
             finally:
                 if not sql.is_closed():
                     await self._drop_shadows(sql)
-            return Rebuilt(self._projection.name, self._read, live, rebuilt, tuple(notes))
+            return Rebuilt(self._projection.name, self._read, live, rebuilt, tuple(notes), seconds)
 
-    async def _begin(self, sql: Any) -> dict[tuple[str, int], int]:
-        """Where to begin: at 0, or for a fold where the log does (or later)."""
+    @asynccontextmanager
+    async def _source(self) -> AsyncIterator[Source]:
+        if self._given is not None:
+            yield self._given
+            return
+        log = PostgresBus(self._dsn, ring=Ring(), topics=self._specs, connections=1)
+        try:
+            yield log
+        finally:
+            await log.close()
+
+    async def _begin(self, sql: Any, source: Source) -> dict[tuple[str, int], int]:
+        """Where to begin: at 0, or for a fold where the source does (or later)."""
         if not hasattr(self._projection, "fold"):
             return {}
         self._fold = cast(Folded, self._projection).fold()
         await self._fold.begin(sql)
-        rows = await sql.fetch(
-            "select topic, part, kept, next from bus.head where topic = any ($1)",
-            list(self._projection.topics),
-        )
-        return {
-            (r["topic"], r["part"]): r["kept"]
-            if self._newest is None or not self._specs[r["topic"]].hourly
-            else max(r["kept"], r["next"] - self._newest)
-            for r in rows
-        }
+        found: dict[tuple[str, int], int] = {}
+        for topic in self._projection.topics:
+            ends = await source.ends(topic)
+            newest = self._newest if self._specs[topic].hourly else None
+            for part, first in (await starts(source, topic)).items():
+                found[topic, part] = first if newest is None else max(first, ends[part] - newest)
+        return found
 
     def _names(self) -> dict[str, str]:
         schema = quoted(self._projection.service)
@@ -187,32 +230,40 @@ class Rebuilder:
         return {(r[0], r[1]): r[2] for r in rows if r[0] in self._projection.topics}
 
     async def _catch_up(
-        self, sql: Any, positions: dict[tuple[str, int], int], ends: Mapping[tuple[str, int], int]
+        self,
+        sql: Any,
+        source: Source,
+        positions: dict[tuple[str, int], int],
+        ends: Mapping[tuple[str, int], int],
     ) -> None:
         for (topic, part), end in ends.items():
             position = positions.get((topic, part), 0)
             while position < end:
-                records = await self._records(sql, topic, part, position, end)
-                if not records or records[0].offset != position:
-                    raise LogIncomplete(
-                        f"{topic}/{part} begins after {position}; older records are no longer kept"
-                    )
+                records = await self._records(source, topic, part, position, end)
                 await self._apply(sql, records)
                 position = records[-1].offset + 1
                 self._read += len(records)
             positions[topic, part] = position
 
     async def _records(
-        self, sql: Any, topic: str, part: int, offset: int, end: int
+        self, source: Source, topic: str, part: int, offset: int, end: int
     ) -> Sequence[Record]:
-        table = "bus.log_hourly" if self._specs[topic].hourly else "bus.log"
-        rows = await sql.fetch(
-            "select offs, at, tenant, entity, seq, type, event_id, body"  # noqa: S608
-            f" from {table} where topic = $1 and part = $2 and offs >= $3 and offs < $4"
-            " order by offs limit $5",
-            topic, part, offset, end, BATCH,
-        )  # fmt: skip
-        return [Record(topic, part, *row) for row in map(tuple, rows)]
+        for _ in range(LOOKS):
+            records = await source.read(topic, part, offset, min(BATCH, end - offset))
+            if records:
+                break
+            # The live consumer was there already, so it exists: whoever reads elsewhere than the
+            # consumer does may come to know of it a moment later.
+            if (await source.ends(topic)).get(part, 0) <= offset:
+                await asyncio.sleep(LOOK_S)
+        else:
+            raise LogIncomplete(f"{topic}/{part} ends at {offset}, the live one is at {end}")
+        whole = [r.offset for r in records] == list(range(offset, offset + len(records)))
+        if not whole:
+            raise LogIncomplete(
+                f"{topic}/{part} begins after {offset}; older records are no longer kept"
+            )
+        return records
 
     async def _apply(self, sql: Any, records: Sequence[Record]) -> None:
         good = [r for r in records if (r.topic, r.part, r.offset) not in self._skip]
@@ -307,10 +358,13 @@ async def _state(sql: Any, projection: ReadModel) -> State:
 
 
 async def rebuild(
-    projection: ReadModel, owner_dsn: str, specs: Mapping[str, Topic] | None = None
+    projection: ReadModel,
+    owner_dsn: str,
+    specs: Mapping[str, Topic] | None = None,
+    source: Source | None = None,
 ) -> Rebuilt:
-    """Rebuilds a read model from the log and swaps it in. Raises LogIncomplete."""
-    return await Rebuilder(projection, owner_dsn, specs).swap()
+    """Rebuilds a read model from the log (or `source`) and swaps it in. Raises LogIncomplete."""
+    return await Rebuilder(projection, owner_dsn, specs, source=source).swap()
 
 
 async def compare(
@@ -318,6 +372,7 @@ async def compare(
     owner_dsn: str,
     specs: Mapping[str, Topic] | None = None,
     newest: int | None = None,
+    source: Source | None = None,
 ) -> Rebuilt:
     """Rebuilds a read model beside the live one and compares. Raises LogIncomplete."""
-    return await Rebuilder(projection, owner_dsn, specs, newest).compare()
+    return await Rebuilder(projection, owner_dsn, specs, newest, source).compare()

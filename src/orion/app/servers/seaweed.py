@@ -69,8 +69,8 @@ class SeaweedServer:
         return f"http://{LOOPBACK}:{self.ports.s3}"
 
     async def start(self) -> None:
-        """Returns when it takes requests, for clients with these credentials only. The bucket is
-        made with the first object. Raises StartError.
+        """Returns when it takes requests for the bucket, by clients with these credentials only.
+        Raises StartError.
         """
         data = self.folder / "data"
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -114,17 +114,22 @@ class SeaweedServer:
         ]
 
     async def _answers(self) -> bool:
-        """Whoever is not signed in is refused, and the filer behind it knows a master."""
-        return (await self._status(self.ports.s3, "/")) == 403 and (
-            await self._status(self.ports.master, "/dir/assign")
-        ) == 200
+        """Whoever is not signed in is refused, the filer behind it knows a master, and the bucket
+        is there: a list of one that is not would be an error.
+        """
+        return (
+            (await self._status(self.ports.s3, "/")) == 403
+            and (await self._status(self.ports.master, "/dir/assign")) == 200
+            and (await self._status(self.ports.filer, f"/buckets/{self.bucket}/", "POST"))
+            in (201, 409)  # made, or there already
+        )
 
-    async def _status(self, port: int, path: str) -> int:
+    async def _status(self, port: int, path: str, method: str = "GET") -> int:
         with suppress(OSError, TimeoutError, ValueError, IndexError):
             async with asyncio.timeout(ANSWER_S):
                 reader, writer = await asyncio.open_connection(LOOPBACK, port)
                 try:
-                    head = f"GET {path} HTTP/1.0\r\nHost: {LOOPBACK}:{port}\r\n\r\n"
+                    head = f"{method} {path} HTTP/1.0\r\nHost: {LOOPBACK}:{port}\r\n\r\n"
                     writer.write(head.encode())
                     return int((await reader.readline()).split()[1])
                 finally:
