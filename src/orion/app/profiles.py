@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
 
+from orion.app.blobs import open_blobs
 from orion.app.certs import credentials_of, file_of
 from orion.app.letters import letter_fact
 from orion.app.modules import copies_of, layout
@@ -99,6 +100,7 @@ async def open_ports(process: str, settings: Settings) -> AsyncIterator[Ports]:
             store=store,
             database=database,
             cache=cluster.cache if cluster else MemoryCache(),
+            blobs=cluster.blobs if cluster else None,
             directory=directory,
             verifier=_verifier(settings, clock, key),
             settings=settings,
@@ -114,6 +116,7 @@ class _Cluster:
     bus: Any
     cache: Any
     marks: Any
+    blobs: Any
 
 
 async def _cluster(settings: Settings, door: Access, stack: AsyncExitStack) -> _Cluster:
@@ -133,6 +136,7 @@ async def _cluster(settings: Settings, door: Access, stack: AsyncExitStack) -> _
         bus=await stack.enter_async_context(KafkaBus.open(kafka_settings(settings.platform))),
         cache=await stack.enter_async_context(RedisCache.open(settings.platform)),
         marks=marks,
+        blobs=await stack.enter_async_context(open_blobs(settings)),
     )
 
 
