@@ -1,6 +1,6 @@
 # `make` lists the targets. Everything runs from this folder, as root or as an ordinary user.
 .DEFAULT_GOAL := help
-.PHONY: help run setup dev test lint test-python test-web test-e2e test-cluster web lock ci clean
+.PHONY: help run cluster setup dev test lint test-python test-web test-e2e test-cluster web image lock ci clean
 SHELL := /bin/bash
 PY := .venv/bin/python -P
 FLAGS ?=
@@ -18,6 +18,9 @@ help: ## List the targets
 
 run: ## Start the platform (sets itself up first); Ctrl-C stops it
 	@exec ./orion up
+
+cluster: ## The same on Kafka, PostgreSQL, Redis, S3 and Keycloak, all on this machine
+	@exec ./orion cluster
 
 setup: ## Set up what running needs
 	@./orion setup
@@ -42,15 +45,19 @@ test-e2e: dev ## The journeys in Chromium on the real stack
 	@$(call part,end to end) $(PY) -m pytest -m "browser and not slow" tests $(FLAGS)
 
 test-cluster: ## The adapters of the cluster profile on real servers, started on this machine
-	@./orion setup --cluster && \
+	@./orion setup --cluster && bash infra/tools && \
 	{ $(call part,cluster) $(PY) -m pytest -m "cluster and not slow" tests $(FLAGS); }
 
 web: setup ## Build the web (part of setup)
 
+image: ## Build the image without Docker (as root; buildah and debootstrap)
+	@infra/images/build
+
 lock: dev ## Pin every package anew where requirements/*.in changed (UPGRADE=1: to the newest)
-	@for name in setup runtime dev cluster node; do \
+	@for name in setup runtime dev cluster image node; do \
 	  extra=""; [ $$name = dev ] && extra="-c requirements/runtime.txt"; \
 	  [ $$name = cluster ] && extra="-c requirements/runtime.txt -c requirements/dev.txt"; \
+	  [ $$name = image ] && extra="-c requirements/cluster.txt"; \
 	  .venv/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes \
 	    --no-emit-index-url --no-annotate --no-header $(if $(UPGRADE),--upgrade) $$extra \
 	    requirements/$$name.in -o requirements/$$name.txt && echo "locked requirements/$$name.txt" || exit 1; \
