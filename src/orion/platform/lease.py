@@ -22,6 +22,7 @@ LEASE_MS = 2_000
 RENEW_MS = 500
 _HELD = telemetry.gauge("leases_held", "Partitions that this process owns", ("service",))
 _ALL = telemetry.gauge("leases_all", "Partitions that the copies share", ("service",))
+FIRST = 0  # who has this partition of what is not shared takes the others too
 
 
 @dataclass(slots=True)
@@ -51,7 +52,8 @@ class Tenure:
     took: Callable[[Part], Awaitable[None]]
     lost: Callable[[int], None]
     drain: Callable[[int], Awaitable[None]]
-    share: bool = True
+    share: bool = True  # False: one copy has all partitions, or none
+    may: Callable[[], bool] = lambda: True  # not shared: whether this copy may be the one
     lease_ms: int = LEASE_MS
     renew_ms: int = RENEW_MS
     instance: str = field(default_factory=lambda: new_token(12))
@@ -93,12 +95,24 @@ class Tenure:
 
     async def step(self) -> None:
         """One round: see who lives, give what is too much, take what is free."""
-        wanted = await self._share() if self.share else self.count
+        wanted = await self._share() if self.share else self._all_or_nothing()
         while len(self.parts) > wanted:
             await self._hand_over(max(self.parts))
         if len(self.parts) < self.count:  # who has all of them has nothing to look for
             await self._take(wanted)
         self.settled.set()
+
+    @property
+    def is_owned(self) -> bool:
+        """Whether every partition was somebody's at the last look around."""
+        return self.settled.is_set() and all(
+            n in self.parts or self.elsewhere.get(n) for n in range(self.count)
+        )
+
+    def _all_or_nothing(self) -> int:
+        # Two copies that each hold some would wait for each other for ever.
+        is_torn = bool(self.parts) and FIRST not in self.parts
+        return self.count if self.may() and not is_torn else 0
 
     async def _share(self) -> int:
         """How many partitions are this copy's. Says that it lives: the others count it too."""
@@ -136,6 +150,8 @@ class Tenure:
             if holder.part in self.parts:
                 continue
             self.elsewhere[holder.part] = holder.address if holder.is_held else ""
+            if not self.share and holder.part != FIRST and FIRST not in self.parts:
+                continue
             succeed = holder.address == self.address and holder.part not in self._fell
             if (holder.is_held and not succeed) or len(self.parts) >= wanted:
                 continue

@@ -19,7 +19,7 @@ from orion.platform.bus.port import Bus, Record, partition_of
 from orion.platform.bus.topics import Topic, catalogue
 from orion.platform.clock import Clock
 from orion.platform.errors import Coded, NotOwner, Unavailable
-from orion.platform.lease import LEASE_MS, RENEW_MS, Part, Tenure
+from orion.platform.lease import FIRST, LEASE_MS, RENEW_MS, Part, Tenure
 from orion.platform.store.port import (
     Batch,
     DiskFull,
@@ -66,6 +66,7 @@ class Publisher:
         address: str,
         limits: PublisherLimits | None = None,
         spec: Topic | None = None,
+        beside: Publisher | None = None,
     ) -> None:
         self._store, self._log, self._clock = store, log, clock
         self.topic = topic
@@ -83,10 +84,12 @@ class Publisher:
         self._began = 0.0
         self._callbacks: list[Callable[[Sequence[Record]], None]] = []
         self._count = _PUBLISHED.labels(topic)
-        # One copy publishes the whole topic: its feeds are not shared either.
+        # One copy publishes the whole topic: its feeds are not shared either. `beside` another
+        # publisher, it is the same copy for both topics.
         self.tenure = Tenure(
             f"publish {topic}", (topic,), self._spec.partitions, store, clock, address,
             took=self._took, lost=self._lost, drain=self._drain, share=False,
+            may=lambda: beside is None or beside.ready() is None,
             lease_ms=self._limits.lease_ms, renew_ms=self._limits.renew_ms,
         )  # fmt: skip
 
@@ -99,6 +102,15 @@ class Publisher:
         return (
             f"{self.topic}: {len(self._open)} of {self._spec.partitions} partitions are owned here"
         )
+
+    def is_elsewhere(self) -> bool:
+        """True when another copy publishes, and this one stands by."""
+        return self.ready() is not None and self.tenure.is_owned
+
+    @property
+    def leader(self) -> str:
+        """The address of the copy that publishes, as last seen; empty: this one, or nobody."""
+        return self.tenure.elsewhere.get(FIRST, "")
 
     def sequence(self, tenant: str, entity: str) -> int:
         """The sequence that the entity's next fact must carry. Raises NotOwner."""

@@ -83,6 +83,7 @@ class Owner(Generic[S]):
         self.keys: OrderedDict[tuple[str, int, str, str, str], tuple[bytes, bytes]] = OrderedDict()
         self.in_flight: dict[tuple[str, int, str, str, str], bytes] = {}
         self.callbacks: list[Callable[[Commit[S]], None]] = []
+        self.takings: list[Callable[[int], None]] = []
         self.hearing = Hearing(self)
         self.work = asyncio.Event()
         self._timers: list[tuple[int, str, str]] = []
@@ -192,6 +193,14 @@ class Owner(Generic[S]):
             cell = self.memory.get((tenant, entity))
         return cell.state if cell else None
 
+    def part_of(self, entity: str) -> int:
+        """The partition of an entity."""
+        return partition_of(entity, self.partitions)
+
+    def owns(self, entity: str) -> bool:
+        """Whether the entity's partition is owned here now."""
+        return self.part_of(entity) in self.open
+
     def live(self) -> Iterator[tuple[str, str, S]]:
         """(tenant, entity, state) of all live aggregates of the partitions owned here."""
         for (tenant, entity), cell in list(self.memory.live.items()):
@@ -203,6 +212,12 @@ class Owner(Generic[S]):
         """
         self.callbacks.append(callback)
         return lambda: self.callbacks.remove(callback)
+
+    def on_taken(self, callback: Callable[[int], None]) -> None:
+        """Calls back with each partition that is owned here from now on. What its owner before told
+        last may not have been heard.
+        """
+        self.takings.append(callback)
 
     def follow(
         self,
@@ -360,6 +375,8 @@ class Owner(Generic[S]):
         await self._warm(number)
         await self.hearing.begin(number)
         self.open[number] = part
+        for callback in self.takings:
+            callback(number)
 
     async def _warm(self, number: int) -> None:
         records: list[Record] = []

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 
 from orion.platform.config import ConfigError
+from orion.platform.lead import Lead
 from orion.platform.module import Module, Ports
 from orion.services.lp_bots.bot import Bot
 from orion.services.lp_bots.config import Config
@@ -23,10 +25,11 @@ def build(ports: Ports, config: Config) -> Module:
             "ORION_LP_BOTS_DEALERS_FILE", "it names no dealer", "Describe one or more"
         )
     lines = [_dealer(profile, market, ports, config) for profile in profiles]
+    lead = Lead(ports.store, ports.clock, "lp_bots", ports.address)  # a dealer has one voice
     return Module(
         name="lp_bots",
-        tasks=[market.run, *(line.run for line in lines)],
-        ready=lambda: None if market.instruments else "waiting for instruments",
+        tasks=[market.run, lead.run, partial(lead.only, [line.run for line in lines])],
+        ready=lambda: lead.ready() if market.instruments else "waiting for instruments",
     )
 
 

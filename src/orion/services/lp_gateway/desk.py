@@ -11,6 +11,7 @@ from orion.platform import telemetry
 from orion.platform.bus.port import Bus, Record
 from orion.platform.clock import Clock
 from orion.platform.errors import Unavailable
+from orion.platform.lead import Lead
 from orion.services.lp_gateway.board import Board, Outgoing
 from orion.services.lp_gateway.config import Config
 from orion.services.lp_gateway.hearing import hear
@@ -26,12 +27,21 @@ _asked = cache(_ASKED.labels)  # looked up once, counted often
 
 
 class Desk:
-    """Joins the board, the links and the submitter. One per process."""
+    """Joins the board, the links and the submitter. One per process; of several copies one leads,
+    and dealers speak with that one. The others keep the board too.
+    """
 
     def __init__(
-        self, *, clock: Clock, bus: Bus, config: Config, roster: Roster, submitter: Submitter
+        self,
+        *,
+        clock: Clock,
+        bus: Bus,
+        config: Config,
+        roster: Roster,
+        submitter: Submitter,
+        lead: Lead,
     ):
-        self.clock, self.config, self.roster = clock, config, roster
+        self.clock, self.config, self.roster, self.lead = clock, config, roster, lead
         self.links = Links(clock)
         self.ready = asyncio.Event()
         self._bus, self._submitter = bus, submitter
@@ -143,7 +153,16 @@ class Desk:
             link.put(message, patience_s=self._patience_s if is_over else 0.0)
 
     async def tidy(self) -> None:
-        """Passes over dealers that stay away, and drops requests whose end was never heard of."""
+        """Passes over dealers that stay away, and drops requests whose end was never heard of. As
+        long as this copy leads; dealers then go to the next.
+        """
+        self.links.begin()  # nobody was away from here before
+        try:
+            await self._tidy()
+        finally:
+            self.links.end("another copy leads")
+
+    async def _tidy(self) -> None:
         while True:
             await asyncio.sleep(min(1.0, self.config.grace_s / 2))
             self.links.know(self.roster.dealers)

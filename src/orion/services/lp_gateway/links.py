@@ -109,6 +109,17 @@ class Links:
         self._since: dict[str, tuple[bool, int]] = {}
         self._watchers: set[Callable[[lp_pb2.DealerConnection], None]] = set()
 
+    def begin(self) -> None:
+        """From now on it counts who is away."""
+        for lp_id in self._since:
+            if lp_id not in self._by_dealer:
+                self._tell(lp_id, connected=False)
+
+    def end(self, reason: str) -> None:
+        """Closes all streams."""
+        for link in tuple(self._by_dealer.values()):
+            link.close(reason)
+
     def attach(self, link: Link) -> None:
         """This stream now speaks for its dealer."""
         if older := self._by_dealer.get(link.lp_id):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+
+from orion.platform.lead import Lead
 from orion.platform.module import Module, Ports
 from orion.services.lp_gateway.config import Config
 from orion.services.lp_gateway.desk import Desk
@@ -15,10 +18,26 @@ def build(ports: Ports, config: Config) -> Module:
     """The gateway as a module."""
     roster = Roster(ports.directory, config.roster_refresh_s)
     submitter = Submitter(ports.directory, config)
-    desk = Desk(clock=ports.clock, bus=ports.bus, config=config, roster=roster, submitter=submitter)
+    lead = Lead(ports.store, ports.clock, "lp_gateway", ports.address)
+    desk = Desk(
+        clock=ports.clock,
+        bus=ports.bus,
+        config=config,
+        roster=roster,
+        submitter=submitter,
+        lead=lead,
+    )
     return Module(
         name="lp_gateway",
-        rpc=[(lp_pb2_grpc.add_LPGatewayServiceServicer_to_server, LPGateway(desk))],
-        tasks=[roster.run, submitter.run, desk.listen, desk.tidy],
-        ready=lambda: None if desk.ready.is_set() else "open requests are being read back",
+        rpc=[
+            (lp_pb2_grpc.add_LPGatewayServiceServicer_to_server, LPGateway(desk, ports.directory))
+        ],
+        tasks=[
+            roster.run,
+            submitter.run,
+            desk.listen,
+            lead.run,
+            partial(lead.only, [desk.tidy]),
+        ],
+        ready=lambda: lead.ready() if desk.ready.is_set() else "open requests are being read back",
     )

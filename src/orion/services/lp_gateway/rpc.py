@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 from orion.core.ids import is_id
 from orion.platform import telemetry
-from orion.platform.caller import Caller
-from orion.platform.errors import Coded
-from orion.platform.rpc import current_caller
+from orion.platform.errors import Coded, Unavailable
+from orion.platform.rpc import current_caller, rpc_errors
 from orion.services.lp_gateway.desk import Desk
 from orion.services.lp_gateway.links import Link, Meter
 from orion.wire.stubs import lp_pb2, lp_pb2_grpc, rfq_pb2
 
+HOP = "x-orion-hop"  # in whose name another copy of this service calls
 MAX_REFERENCE = 64
 MAX_NUMBER = 40
 MAX_REASON = 200
@@ -24,25 +25,36 @@ DEALER_PREFIX = "dealer:"  # an outside dealer's token names the one dealer it s
 _STREAMS = telemetry.gauge("lp_streams", "Dealers' open streams")
 
 
-def may_speak(caller: Caller, lp_id: str) -> bool:
-    """Whether this credential may speak for this dealer."""
-    if caller.service == HOUSE_DEALERS:
-        return True
-    return caller.service == f"{DEALER_PREFIX}{lp_id}"
+def may_speak(voice: str, lp_id: str) -> bool:
+    """Whether this service or outside program may speak for this dealer."""
+    return voice in (HOUSE_DEALERS, f"{DEALER_PREFIX}{lp_id}")
+
+
+def _hop(context: Any) -> str:
+    return next((str(v) for k, v in context.invocation_metadata() or () if k == HOP), "")
 
 
 class LPGateway(lp_pb2_grpc.LPGatewayServiceServicer):
     """Hello, then requests out and answers in."""
 
-    def __init__(self, desk: Desk):
-        self._desk, self._config = desk, desk.config
+    def __init__(self, desk: Desk, directory: Any):
+        self._desk, self._config, self._directory = desk, desk.config, directory
 
     async def Quote(
         self, request_iterator: AsyncIterator[lp_pb2.FromDealer], context: Any
     ) -> AsyncIterator[lp_pb2.ToDealer]:
         """One dealer's stream, until either side ends it."""
         caller, incoming = current_caller(), aiter(request_iterator)
-        link = await self._welcome(caller, incoming)
+        if (leader := await self._elsewhere(context)) is not None:
+            metadata = (*self._directory.as_service(), (HOP, caller.service or ""))
+            async with rpc_errors():
+                async for frame in leader.Quote(incoming, metadata=metadata):
+                    yield frame
+            return
+        voice = caller.service or ""
+        if voice == "lp_gateway":  # another copy passes on what was said to it
+            voice = _hop(context) or voice
+        link = await self._welcome(voice, incoming)
         reading = asyncio.create_task(self._read(incoming, link))
         _STREAMS.inc()
         try:
@@ -63,18 +75,46 @@ class LPGateway(lp_pb2_grpc.LPGatewayServiceServicer):
         self, request: lp_pb2.WatchDealersRequest, context: Any
     ) -> AsyncIterator[lp_pb2.DealerConnections]:
         """For the RFQ service: who is connected."""
-        if current_caller().service != "rfq":
+        if current_caller().service not in ("rfq", "lp_gateway"):
             raise Coded("AUTH-103")
-        changes: asyncio.Queue[lp_pb2.DealerConnection] = asyncio.Queue()
+        if (leader := await self._elsewhere(context)) is not None:
+            metadata = (*self._directory.as_service(), (HOP, "rfq"))
+            async with rpc_errors():
+                async for news in leader.WatchDealers(request, metadata=metadata):
+                    yield news
+            return
+        async for news in self._watched():
+            yield news
+
+    async def _watched(self) -> AsyncIterator[lp_pb2.DealerConnections]:
+        changes: asyncio.Queue[lp_pb2.DealerConnection | None] = asyncio.Queue()
         stop = self._desk.links.watch(changes.put_nowait)
+        deposed = asyncio.create_task(self._desk.lead.gone())
+        deposed.add_done_callback(lambda _: changes.put_nowait(None))
         try:
             yield lp_pb2.DealerConnections(dealers=self._desk.links.state(), snapshot=True)
-            while True:
-                yield lp_pb2.DealerConnections(dealers=[await changes.get()])
+            while (change := await changes.get()) is not None:
+                yield lp_pb2.DealerConnections(dealers=[change])
         finally:
             stop()
+            deposed.cancel()
 
-    async def _welcome(self, caller: Caller, incoming: AsyncIterator[lp_pb2.FromDealer]) -> Link:
+    async def _elsewhere(self, context: Any) -> lp_pb2_grpc.LPGatewayServiceStub | None:
+        """The copy that leads; None: this one. Raises Unavailable while none does."""
+        lead = self._desk.lead
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._config.hello_timeout_s):
+                while not lead.is_mine and not lead.elsewhere:  # noqa: ASYNC110 (nobody tells)
+                    await asyncio.sleep(0.02)
+        if lead.is_mine:
+            return None
+        if _hop(context) or not lead.elsewhere:
+            raise Unavailable("another copy leads, or none yet")
+        return lp_pb2_grpc.LPGatewayServiceStub(
+            self._directory.channel("lp_gateway", lead.elsewhere)
+        )
+
+    async def _welcome(self, voice: str, incoming: AsyncIterator[lp_pb2.FromDealer]) -> Link:
         try:
             async with asyncio.timeout(self._config.hello_timeout_s):
                 first = await anext(incoming)
@@ -86,13 +126,13 @@ class LPGateway(lp_pb2_grpc.LPGatewayServiceServicer):
         if first.WhichOneof("message") != "hello":
             raise Coded("LP-307", "the first message must be hello")
         hello = first.hello
-        if not may_speak(caller, hello.lp_id):
+        if not may_speak(voice, hello.lp_id):
             raise Coded("LP-308")
         dealer = self._desk.roster.dealers.get(hello.lp_id)
         if dealer is None or not dealer.enabled:
             raise Coded("API-104", "no such dealer, or it is disabled")
         speaks_now = self._desk.links.get(hello.lp_id)
-        is_house = caller.service == HOUSE_DEALERS
+        is_house = voice == HOUSE_DEALERS
         if is_house and speaks_now is not None and not speaks_now.is_house:
             raise Coded("LP-306")  # an outside program takes the simulated dealer's place
         link = Link(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from orion.services.marketdata_ingest.intake import Intake
 from orion.services.marketdata_ingest.mock_venue import VenueFeed, mock_line_source
 from orion.services.marketdata_ingest.outlet import STATUS, TICKS, BusOutlet
 from orion.services.marketdata_ingest.replay import ReplayFeed, known_symbols
-from orion.services.marketdata_ingest.rpc import MarketFeedRpc
+from orion.services.marketdata_ingest.rpc import HOP, MarketFeedRpc
 from orion.services.marketdata_ingest.sim_feed import SimFeed
 from orion.services.marketdata_ingest.simulator import MARKET, SimInstrument, Simulator
 from orion.wire.proto import instrument_from_proto
@@ -51,30 +52,44 @@ class Service:
         self._recording = recording_of(platform.replay)
         self._speed = speed_of(platform.speed)
         self._loops = not platform.once
-        self.publishers = [
-            Publisher(ports.store, ports.clock, topic, log=ports.log, address=ports.address)
-            for topic in (TICKS, STATUS)
-        ]
-        ticks, status = self.publishers
+        publisher = partial(
+            Publisher, ports.store, ports.clock, log=ports.log, address=ports.address
+        )
+        ticks = publisher(TICKS)
+        status = publisher(STATUS, beside=ticks)
+        self.publishers = [ticks, status]
         self.outlet = BusOutlet(ticks, status)
         self.ingest: Ingest | None = None
         self._replayed: frozenset[str] = frozenset()
 
     async def run(self) -> None:
-        """Learns the instruments, waits for its turn, and runs the feeds."""
-        instruments = await self._instruments()
-        await self.outlet.until_ready()
-        self.ingest = self.assemble(instruments)
-        await self.ingest.run()
+        """Learns the instruments, waits for its turn, and runs the feeds as long as no other copy
+        does.
+        """
+        while True:
+            instruments = await self._instruments()
+            await self.outlet.until_ready()
+            self.ingest = self.assemble(instruments)
+            feeding = asyncio.ensure_future(self._feed(self.ingest))
+            deposed = asyncio.ensure_future(self.outlet.until_elsewhere())
+            try:
+                await asyncio.wait((feeding, deposed), return_when=asyncio.FIRST_COMPLETED)
+                if feeding.done():
+                    feeding.result()
+                telemetry.log.warning("another copy feeds now")
+            finally:
+                self.ingest = None
+                for task in (feeding, deposed):
+                    task.cancel()
+                await asyncio.gather(feeding, deposed, return_exceptions=True)
+
+    async def _feed(self, ingest: Ingest) -> None:
+        await ingest.run()
         # Every feed has ended (a recording that is played once): what is silent now is told as
         # stale.
-        await self._stay()
-
-    async def _stay(self) -> None:
-        assert self.ingest is not None
         while True:
             await asyncio.sleep(self._config.look_ms / 1000)
-            if status := self.ingest.intake.look(self._ports.clock.now()):
+            if status := ingest.intake.look(self._ports.clock.now()):
                 await self.outlet.tell((), status)
 
     async def _instruments(self) -> dict[str, Instrument]:
@@ -202,8 +217,23 @@ class Service:
         """Set with the next sign of life of a feed."""
         return self.ingest.beat if self.ingest else asyncio.Event()
 
+    def elsewhere(self) -> AsyncIterator[marketdata_pb2.FeedPulse] | None:
+        """The pulse of the copy that feeds, where that is another."""
+        address = self.outlet.leader
+        if self.ingest is not None or address in ("", self._ports.address):
+            return None
+        where = self._ports.directory
+        stub = marketdata_pb2_grpc.MarketFeedServiceStub(
+            where.channel("marketdata_ingest", address)
+        )
+        return stub.WatchFeed(
+            marketdata_pb2.WatchFeedRequest(), metadata=(*where.as_service(), HOP)
+        )
+
     def ready(self) -> str | None:
         """None, or why not yet."""
+        if self.outlet.is_elsewhere():
+            return None  # it stands by
         if self.ingest is None:
             return self.outlet.ready() or "the instruments are not known yet"
         return None
@@ -255,7 +285,7 @@ def build(ports: Ports, config: Config) -> Module:
         rpc=[
             (
                 marketdata_pb2_grpc.add_MarketFeedServiceServicer_to_server,
-                MarketFeedRpc(service.pulse, service.beat),
+                MarketFeedRpc(service),
             )
         ],
         tasks=[*tasks, service.run],

@@ -92,6 +92,20 @@ class BusOutlet:
         """None when this copy may publish."""
         return self._ticks.publisher.ready() or self._status.publisher.ready()
 
+    def is_elsewhere(self) -> bool:
+        """True when another copy publishes."""
+        return self._ticks.publisher.is_elsewhere() or self._status.publisher.is_elsewhere()
+
+    @property
+    def leader(self) -> str:
+        """The address of the copy that publishes; empty: this one, or nobody."""
+        return self._ticks.publisher.leader
+
+    async def until_elsewhere(self) -> None:
+        """Waits until another copy owns the topics: a pause of the own ownership is none."""
+        while not self.is_elsewhere():  # noqa: ASYNC110 (nobody tells)
+            await asyncio.sleep(0.1)
+
     async def until_ready(self) -> None:
         """Waits until this copy owns the topics."""
         while self.ready() is not None:  # noqa: ASYNC110 (nobody tells)

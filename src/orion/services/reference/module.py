@@ -44,19 +44,33 @@ class Service:
         self.replayed: frozenset[str] = frozenset()
 
     async def run(self) -> None:
-        """Reads what is stored, brings it up to the seed files, then follows the log."""
+        """Reads what is stored and follows the log; the copy that owns the topic brings it up to
+        the seed files.
+        """
         held = await self._stored()
         since = self._ports.clock.now() - OVERLAP_US
         await self._overlay(held, since)
         if held.instruments:
-            held.ordered(self._seeds)
-            self.catalogue = held  # good enough to answer while another copy owns the topic
-        while self.publisher.ready() is not None:  # noqa: ASYNC110 (nobody tells)
+            self._answer_from(held)  # good enough while another copy owns the topic
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._lead(held, since))
+            group.create_task(self._follow(held, since))
+
+    def _answer_from(self, held: Catalogue) -> None:
+        held.ordered(self._seeds)
+        self.catalogue = held
+
+    async def _lead(self, held: Catalogue, since: int) -> None:
+        while self.publisher.ready() is not None:
+            is_fed = self.catalogue is None and self.publisher.is_elsewhere()
+            if is_fed and not held.changes(self._seeds, self._ports.clock.now()):
+                self._answer_from(held)  # another copy brought it up, and all of it has come
             await asyncio.sleep(0.02)
         await self._overlay(held, since)
         await self._bring_up(held)
-        held.ordered(self._seeds)
-        self.catalogue = held
+        self._answer_from(held)
+
+    async def _follow(self, held: Catalogue, since: int) -> None:
         async for records in self._ports.log.tail((TOPIC,), since=since):
             self._take(held, records)
 

@@ -13,7 +13,7 @@ from orion.core.rfq.view import is_live
 from orion.core.values import SECOND
 from orion.platform import telemetry
 from orion.platform.clock import Clock
-from orion.platform.errors import Coded
+from orion.platform.errors import Coded, NotOwner
 from orion.platform.transact import Commit, Owner
 from orion.services.rfq.config import Config
 from orion.wire.proto import delimited, rfq_to_bytes, rfq_to_proto
@@ -91,7 +91,40 @@ class Hub:
         self._watchers: set[Watcher] = set()
         self._ended: OrderedDict[str, Rfq] = OrderedDict()
         self._elsewhere: OrderedDict[str, rfq_pb2.RFQDetails] = OrderedDict()
+        self._catching_up: set[asyncio.Task[None]] = set()
         owner.on_commit(self.heard)
+        owner.on_taken(self.taken)
+
+    def taken(self, number: int) -> None:
+        """A partition is ours now: tells how its RFQs stand, for what the owner before decided
+        last may have been told to nobody.
+        """
+        for _, rfq_id, state in self._owner.live():
+            if self._owner.part_of(rfq_id) == number:
+                self._elsewhere.pop(rfq_id, None)
+                self._tell(self._news(rfq_id, state), from_peer=False)
+        gone = [r for r in self._elsewhere.values() if self._owner.part_of(r.rfq_id) == number]
+        ended = [(r.tenant_id, r.rfq_id) for r in gone if not r.HasField("ended_at_us")]
+        if ended:
+            task = asyncio.get_running_loop().create_task(self._tell_ended(ended))
+            self._catching_up.add(task)
+            task.add_done_callback(self._catching_up.discard)
+
+    async def _tell_ended(self, names: list[tuple[str, str]]) -> None:
+        for tenant, rfq_id in names:
+            try:
+                state = await self._owner.state(tenant, rfq_id)
+            except (NotOwner, Coded) as away:
+                telemetry.log.warning("an RFQ's end is told late", entity_id=rfq_id, why=str(away))
+                continue
+            if state is not None:
+                self._elsewhere.pop(rfq_id, None)
+                if not is_live(state):
+                    self._ended[rfq_id] = state
+                self._tell(self._news(rfq_id, state), from_peer=False)
+
+    def _news(self, rfq_id: str, state: Rfq) -> News:
+        return News(rfq_id, state.terms, state=state, now=self._clock.now)
 
     def heard(self, commit: Commit[Rfq]) -> None:
         """Takes what a write made true."""
@@ -100,13 +133,14 @@ class Hub:
             if not is_live(state):
                 self._ended[rfq_id] = state
             if self._watchers:
-                news = News(rfq_id, state.terms, state=state, now=self._clock.now)
-                self._tell(news, from_peer=False)
+                self._tell(self._news(rfq_id, state), from_peer=False)
         self._forget(now)
 
     def heard_elsewhere(self, items: Iterable[rfq_pb2.RFQDetails]) -> None:
         """Takes what another copy told of its own partitions."""
         for rfq in items:
+            if self._owner.owns(rfq.rfq_id):
+                continue  # said before it became ours: we know better
             self._elsewhere[rfq.rfq_id] = rfq
             self._elsewhere.move_to_end(rfq.rfq_id)
             news = News(rfq.rfq_id, rfq, message=rfq, now=self._clock.now)
