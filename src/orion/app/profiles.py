@@ -12,17 +12,18 @@ from typing import Any
 
 from orion.app.blobs import open_blobs
 from orion.app.certs import credentials_of, file_of
-from orion.app.letters import letter_fact
+from orion.app.letters import letter_copy, letter_fact
 from orion.app.modules import copies_of, layout
 from orion.core.permissions import Role
 from orion.platform.auth import HttpKeys, ServiceTokens, Verifier
 from orion.platform.bus.kafka_settings import kafka_settings
 from orion.platform.bus.postgres import PostgresBus
 from orion.platform.cache.memory import MemoryCache
-from orion.platform.clock import SystemClock
+from orion.platform.clock import Clock, SystemClock
 from orion.platform.config import ConfigError, Settings
 from orion.platform.discovery import read_keys
 from orion.platform.embedded import Access
+from orion.platform.faults import Faults, faults_of
 from orion.platform.issuer import issuer_of
 from orion.platform.module import Ports
 from orion.platform.rpc import Directory, Home
@@ -30,6 +31,7 @@ from orion.platform.rpc.addresses import is_local, listening, of_process, of_ser
 from orion.platform.secret_files import SecretFiles
 from orion.platform.store.database import PostgresDatabase
 from orion.platform.store.postgres import PostgresStore
+from orion.wire.repeatable import repeatable_methods
 
 SERVICE_KEY = "service.key"
 
@@ -76,11 +78,12 @@ def access(settings: Settings) -> Access:
 @asynccontextmanager
 async def open_ports(process: str, settings: Settings) -> AsyncIterator[Ports]:
     """The ports of a process; closed in reverse order."""
-    clock = SystemClock()
+    faults = faults_of(settings.platform, process)
+    clock = faults.clock(SystemClock()) if faults else SystemClock()
     key = secrets(settings).read(SERVICE_KEY)
     async with AsyncExitStack() as stack:
         door = access(settings)
-        store = await stack.enter_async_context(PostgresStore.open(door, say=letter_fact))
+        store = await stack.enter_async_context(PostgresStore.open(door, say=letter_fact, keep=letter_copy))
         log = await stack.enter_async_context(PostgresBus.open(door))
         database = await stack.enter_async_context(PostgresDatabase.open(door))
         home = Home(own_address(settings, process)[1])
@@ -89,10 +92,11 @@ async def open_ports(process: str, settings: Settings) -> AsyncIterator[Ports]:
             ServiceTokens(key, file_of(process), clock),
             home,
             credentials_of(settings, process),
+            repeatable_methods(),
         )
         stack.push_async_callback(directory.close)
         cluster = None if settings.is_embedded else await _cluster(settings, door, stack)
-        yield Ports(
+        ports = Ports(
             clock=clock,
             bus=cluster.bus if cluster else log,
             log=log,
@@ -107,6 +111,18 @@ async def open_ports(process: str, settings: Settings) -> AsyncIterator[Ports]:
             telemetry=None,
             address=home.address,
         )
+        yield hurt(ports, faults) if faults else ports
+
+
+def hurt(ports: Ports, faults: Faults) -> Ports:
+    """The same ports with edges at which a fault test may let this process die."""
+    return replace(
+        ports,
+        store=faults.store(ports.store),
+        database=faults.database(ports.database),
+        log=faults.log(ports.log),
+        marks=faults.marks(ports.marks) if ports.marks else None,
+    )
 
 
 @dataclass(frozen=True)
@@ -147,7 +163,7 @@ def ports_of(ports: Ports, service: str, settings: Settings) -> Ports:
     return replace(ports, directory=ports.directory.speaking_as(tokens))
 
 
-def _verifier(settings: Settings, clock: SystemClock, key: bytes) -> Verifier:
+def _verifier(settings: Settings, clock: Clock, key: bytes) -> Verifier:
     issuer = issuer_of(settings, (role.value for role in Role))
     # Another issuer's keys are where its metadata says, unless that is set.
     address = settings.platform.oidc_jwks_url if issuer.is_external else settings.jwks_url

@@ -20,6 +20,7 @@ from orion.app.profiles import open_ports, own_address, ports_of
 from orion.app.revocations import follower
 from orion.platform import telemetry
 from orion.platform.config import ConfigError, Settings
+from orion.platform.faults import Faults, faults_of
 from orion.platform.module import Module, Ports
 from orion.platform.rpc import RpcServer
 from orion.platform.rpc.tls import follow_files
@@ -48,6 +49,7 @@ async def serve(
             port = probe_port(platform.metrics_listen, lambda: readiness.reasons)
             await stack.enter_async_context(port)
         ports = await stack.enter_async_context(open_ports(process, settings))
+        ports.verifier.revocations.await_first()
         modules = [_build(name, ports, settings) for name in names]
         rpc = RpcServer(
             own_address(settings, process)[0],
@@ -97,7 +99,7 @@ async def _run(
     on_ready: Callable[[], None],
 ) -> None:
     tasks = [task for module in modules for task in module.tasks]
-    doors = _doors(settings, modules)
+    doors = _doors(settings, modules, faults_of(settings.platform, process))
     tasks += doors.tasks
     tasks.append(lambda: follow_revocations(ports))
     if (credentials := ports.directory.credentials) is not None:
@@ -126,9 +128,11 @@ class _Doors:
         self.tasks.append(partial(serve_at, door, what, is_open.set))
 
 
-def _doors(settings: Settings, modules: Sequence[Module]) -> _Doors:
+def _doors(settings: Settings, modules: Sequence[Module], faults: Faults | None) -> _Doors:
     doors = _Doors()
     app = front(modules)
+    if app is not None and faults is not None:
+        app = faults.app(app)
     if app is None and not any(module.stream for module in modules):
         return doors
     from orion.platform.handoff import serve_asgi, serve_stream  # brings a web server along
@@ -154,7 +158,8 @@ def _doors(settings: Settings, modules: Sequence[Module]) -> _Doors:
 async def follow_revocations(ports: Ports) -> None:
     """Keeps this process's verifier told of ended sessions and disabled users."""
 
-    await follower(ports.directory, ports.verifier.revocations, ports.clock)()
+    revocations = ports.verifier.revocations
+    await follower(ports.directory, revocations, ports.clock, ports.cache)()
 
 
 async def _until_told(task: Callable[[], Awaitable[None]]) -> None:

@@ -123,6 +123,11 @@ class PlatformConfig:
     otlp_endpoint: str = option(
         "", "Where OpenTelemetry spans go, such as http://localhost:4318/v1/traces; empty: off"
     )
+    faults: str = option(
+        "",
+        "Folder through which a fault test lets processes die at named edges or live by a wrong"
+        " clock; refused unless ORION_ENV is chaos",
+    )
     kafka_bootstrap: str = option(
         "", "Kafka's brokers as host:port, with commas; needed in the cluster profile"
     )
