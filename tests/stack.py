@@ -72,6 +72,9 @@ class Stack:
     end with 0. `environment` and `options` are those of `orion up`.
     """
 
+    verb = "up"
+    patience = 1.0  # how much longer than an embedded platform it may take to start and to stop
+
     def __init__(
         self,
         name: str,
@@ -135,7 +138,7 @@ class Stack:
         """Starts `orion up` without waiting for anything."""
         with self.output.open("ab") as screen:
             self.process = await asyncio.create_subprocess_exec(
-                *ORION, "up", *self.options, cwd=CHECKOUT, env=self._environment(),
+                *ORION, self.verb, *self.options, cwd=CHECKOUT, env=self._environment(),
                 stdin=asyncio.subprocess.DEVNULL, stdout=screen, stderr=asyncio.subprocess.STDOUT,
                 start_new_session=True,
             )  # fmt: skip
@@ -144,7 +147,7 @@ class Stack:
     async def start(self, within_s: float = 90.0) -> None:
         """Starts it and waits until it is ready."""
         process = await self.launch()
-        ready = asyncio.ensure_future(self.wait_ready(within_s))
+        ready = asyncio.ensure_future(self.wait_ready(within_s * self.patience))
         ended = asyncio.ensure_future(process.wait())
         await asyncio.wait((ready, ended), return_when=asyncio.FIRST_COMPLETED)
         ended.cancel()
@@ -179,7 +182,7 @@ class Stack:
         everyone = psutil.Process(self.process.pid).children(recursive=True)
         self.process.send_signal(signal.SIGINT)
         try:
-            code = await asyncio.wait_for(self.process.wait(), within_s)
+            code = await asyncio.wait_for(self.process.wait(), within_s * self.patience)
         except TimeoutError:
             raise AssertionError(f"Ctrl-C did not end it:\n{self.screen()}") from None
         self.process = None

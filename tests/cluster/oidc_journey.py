@@ -47,6 +47,7 @@ class Provider:
     user_field: str
     program: str
     metadata: Json = field(default_factory=dict)
+    bff_secret: str = BFF_SECRET
 
     async def discover(self) -> Json:
         """What it says of itself."""
@@ -89,7 +90,7 @@ class Provider:
         code = httpx.URL(where).params["code"]
         return await self.ask_token(
             "orion-bff",
-            BFF_SECRET,
+            self.bff_secret,
             grant_type="authorization_code",
             code=code,
             redirect_uri=redirect,

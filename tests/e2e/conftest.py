@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -22,6 +23,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker("stack")
+            if is_cluster() and item.get_closest_marker("embedded"):
+                item.add_marker(pytest.mark.skip(reason="of what only the embedded profile has"))
             if item.get_closest_marker("timeout") is None:
                 item.add_marker(pytest.mark.timeout(180))
 
@@ -64,10 +67,24 @@ def calm_dealers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return {"ORION_LP_BOTS_DEALERS_FILE": str(file), "ORION_LP_BOTS_NO_INTEREST_SCALE": "0"}
 
 
+def is_cluster() -> bool:
+    """Whether the cluster profile is under test: by ORION_TEST_PROFILE."""
+    return os.environ.get("ORION_TEST_PROFILE") == "cluster"
+
+
+def profile() -> type[Stack]:
+    """The kind of platform that is under test."""
+    if not is_cluster():
+        return Stack
+    from tests.cluster_stack import ClusterStack
+
+    return ClusterStack
+
+
 @pytest.fixture(scope="session")
 async def stack(calm_dealers: dict[str, str]) -> AsyncIterator[Stack]:
     """The platform that most tests share."""
-    async with Stack("shared", environment=calm_dealers) as running:
+    async with profile()("shared", environment=calm_dealers) as running:
         for user in ("trader@alpha", "trader@beta", "trader2@alpha"):
             await running.allow(user, 100_000)
         yield running

@@ -20,6 +20,7 @@ FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
     "--disable-background-networking", "--disable-component-update",
 ]  # fmt: skip
+USER_FIELD = "#user, #username"  # of our own sign-in page, of Keycloak's
 SMALL = ViewportSize(width=1440, height=900)
 LARGE = ViewportSize(width=1920, height=1080)
 PATIENCE_MS = 20_000
@@ -62,7 +63,7 @@ class Screen:
     async def sign_in(self, user: str, password: str = PASSWORD) -> Screen:
         """From the bare address to the desk, through the real sign-in page."""
         await self.page.goto(self.stack.url)
-        await self.page.locator("#user").fill(user)
+        await self.page.locator(USER_FIELD).fill(user)
         await self.page.locator("#password").fill(password)
         await self.page.get_by_role("button", name="Sign in").click()
         return self

@@ -14,7 +14,7 @@ import pytest
 from playwright.async_api import Browser, WebSocket, expect
 
 from tests.e2e.conftest import Desks
-from tests.e2e.screen import LARGE, SMALL, Screen, ranked, window
+from tests.e2e.screen import LARGE, SMALL, USER_FIELD, Screen, ranked, window
 from tests.stack import Stack, until
 from tests.stack_clients import PROMPT
 
@@ -188,30 +188,32 @@ async def test_colleague_of_the_desk_sees_but_cannot_accept(
         await expect(other.at("accept")).to_have_count(0)
 
 
+@pytest.mark.embedded
 async def test_wrong_password_is_refused_in_words(browser: Browser, stack: Stack) -> None:
     async with window(browser, stack) as screen:
         await screen.sign_in("sales@beta", "not-the-password")
         await expect(screen.page.get_by_role("alert")).to_contain_text("not right")
-        await expect(screen.page.locator("#user")).to_have_value("sales@beta")
+        await expect(screen.page.locator(USER_FIELD)).to_have_value("sales@beta")
         await screen.picture("sign-in-refused")
         await screen.page.locator("#password").fill("orion-demo")
         await screen.page.get_by_role("button", name="Sign in").click()
         await screen.is_live()
 
 
+@pytest.mark.embedded
 async def test_sign_out_ends_in_a_page_that_leads_back(browser: Browser, stack: Stack) -> None:
     async with window(browser, stack) as screen:
         await (await screen.sign_in("analyst@beta")).is_live()
         await screen.at("user-menu").click()
         await screen.at("sign-out").click()
-        await expect(screen.page.locator("#user")).to_be_visible()
+        await expect(screen.page.locator(USER_FIELD)).to_be_visible()
         await expect(screen.page.get_by_text("You are signed out.")).to_be_visible()
         assert (await screen.axe()) == []
         await screen.picture("signed-out")
         answer = await screen.page.request.get(f"{stack.url}/api/v1/me")
         assert answer.status == 401
         await screen.page.goto(stack.url)
-        await expect(screen.page.locator("#user")).to_be_visible()
+        await expect(screen.page.locator(USER_FIELD)).to_be_visible()
 
 
 async def test_sign_out_reaches_the_other_window(browser: Browser, stack: Stack) -> None:
@@ -224,7 +226,7 @@ async def test_sign_out_reaches_the_other_window(browser: Browser, stack: Stack)
         await screen.at("sign-out").click()
         await expect(other.at("connection")).to_have_attribute("data-state", "signed-out")
         await expect(other.at("connection-banner")).to_contain_text("session has ended")
-        await expect(screen.page.locator("#user")).to_be_visible()
+        await expect(screen.page.locator(USER_FIELD)).to_be_visible()
 
 
 @pytest.mark.parametrize("theme", ["dark", "light"])
@@ -264,10 +266,11 @@ async def test_theme_is_kept_for_the_next_sign_in(browser: Browser, stack: Stack
         await expect(screen.page.locator("html")).to_have_attribute("data-theme", str(chosen))
 
 
+@pytest.mark.embedded
 async def test_sign_in_page_is_open_to_all(browser: Browser, stack: Stack) -> None:
     async with window(browser, stack) as screen:
         await screen.page.goto(stack.url)
-        await screen.page.locator("#user").wait_for()
+        await screen.page.locator(USER_FIELD).wait_for()
         assert await screen.axe() == []
         await screen.picture("sign-in")
 

@@ -8,6 +8,7 @@ import json
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import fields
 from typing import Any
 
 from orion.app.revision import demand_newest
@@ -15,13 +16,11 @@ from orion.platform.config import Settings
 from orion.platform.datadir import DataFolder, InUse, StartError, make_run_dir
 from orion.platform.embedded import Access, EmbeddedPostgres
 
-SHARED = ("port", "processes", "copies", "public_url", "postgres_dsn", "env", "profile")
-SHARED += ("rpc_addresses", "rpc_tls", "rpc_tls_dir", "rpc_ca_file")
-
 
 def announce(settings: Settings) -> None:
     """Writes what a verb must know to speak with this platform."""
-    told = {key: getattr(settings.platform, key) for key in SHARED}
+    platform = settings.platform
+    told = {f.name: getattr(platform, f.name) for f in fields(platform) if f.name != "data_dir"}
     draft = settings.run_dir / ".running.json"
     draft.write_text(json.dumps(told))
     draft.replace(settings.run_dir / "running.json")

@@ -82,6 +82,8 @@ class Screen:
         if settings.is_embedded and not settings.platform.oidc_issuer:
             rows.add_row("Sign in as", f"[bold]trader@alpha[/]   password [bold]{DEMO_PASSWORD}[/]")
             rows.add_row("", f"{DEMO_USERS} · each @alpha and @beta")
+        if settings.platform.oidc_issuer:
+            rows.add_row("Sign in at", settings.platform.oidc_issuer)
         rows.add_row("Prices", _prices(settings))
         rows.add_row("Data", f"{settings.data_dir}  [dim](logs in logs/)[/]")
         rows.add_row("Stop", "Ctrl-C; the data stays")
@@ -128,7 +130,7 @@ async def up(settings: Settings, console: Console) -> None:
         nursery = await stack.enter_async_context(_nursery(settings))
         work = asyncio.ensure_future(_serve(settings, screen, listeners, stop, nursery))
         await stop.watch(work)
-    screen.say("Stopped. Everything is kept; ./orion up goes on from here.")
+    screen.say("Stopped. Everything is kept; the next start goes on from here.")
 
 
 async def _serve(

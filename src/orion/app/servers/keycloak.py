@@ -76,11 +76,12 @@ class KeycloakServer:
         *,
         heap_mb: int = 512,
         realm: str = REALM,
+        admin_password: str = "",
     ):
         self.folder, self.port, self.values, self.realm = folder, port, values, realm
         self.process = ServerProcess("Keycloak", folder / "keycloak.log")
         self._heap_mb = heap_mb
-        self.admin_password = new_token()
+        self.admin_password = admin_password or new_token()
 
     @property
     def issuer(self) -> str:
