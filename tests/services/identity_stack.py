@@ -272,7 +272,8 @@ async def running(
     await server.start()
     long = [*identity.tasks, *(task for parts in copies for task in parts.tasks)]
     tasks = [asyncio.create_task(t()) for t in long]  # type: ignore[arg-type]
-    tasks.append(asyncio.create_task(follower(directory, verifier.revocations, clock)()))  # type: ignore[arg-type]
+    told = follower(directory, verifier.revocations, clock, caches[0])
+    tasks.append(asyncio.create_task(told()))  # type: ignore[arg-type]
     stack = Stack(clock, settings, ports, identity, copies, apps, directory, verifier)
     try:
         await until(lambda: identity.ready() is None)

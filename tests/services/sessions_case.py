@@ -9,15 +9,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
+from orion.app.revocations import follower
+from orion.platform.auth import ServiceTokens, StaticKeys, Verifier
 from orion.platform.cache.aside import _ANSWERS, _name
 from orion.platform.cache.port import Cache
-from orion.platform.errors import Unavailable
+from orion.platform.errors import Coded, Unavailable
+from orion.platform.rpc import Directory
 from orion.services.bff_workstation.sessions import fingerprint
 from orion.services.bff_workstation.sessions_store import Session
-from tests.services.identity_stack import MINUTE, Browser, Stack, until
+from tests.services.identity_stack import MINUTE, PUBLIC, Browser, Stack, until
 
 SPACE = "bff.sessions"
 SECOND = 1_000_000
@@ -49,6 +54,26 @@ class Cut:
         """As the port says."""
         self._look()
         await self._cache.note(space, values, seconds, is_first=is_first)
+
+    async def put(self, space: str, values: Mapping[str, bytes]) -> None:
+        """As the port says."""
+        self._look()
+        await self._cache.put(space, values)
+
+    async def get(self, space: str, keys: Sequence[str]) -> dict[str, bytes]:
+        """As the port says."""
+        self._look()
+        return await self._cache.get(space, keys)
+
+    async def all(self, space: str) -> dict[str, bytes]:
+        """As the port says."""
+        self._look()
+        return await self._cache.all(space)
+
+    async def remove(self, space: str, keys: Sequence[str]) -> None:
+        """As the port says."""
+        self._look()
+        await self._cache.remove(space, keys)
 
     def _look(self) -> None:
         if self.is_cut:
@@ -247,11 +272,66 @@ class SessionsCase:
         stack.copies[1].sessions._kept[kept.session.cookie_hash] = kept
         assert await status(browser, 1) == 200
 
+    # -- what is revoked
+
+    async def test_who_does_not_reach_identity_reads_what_is_revoked_in_the_cache(
+        self, stack: Stack, browser: Browser, caches: list[Cut], tmp_path: Path
+    ) -> None:
+        browser.copy = 0
+        held = (await browser.send("GET", "/auth/probe")).json()["token"]
+        async with lonely(stack, caches[1], tmp_path) as verifier:
+            assert (await verifier.verify(held)).user == "trader@alpha"
+            assert not verifier.revocations.is_connected
+            await browser.send("POST", "/auth/logout", headers={"origin": PUBLIC})
+            async for _ in _tries():
+                try:
+                    await verifier.verify(held)
+                except Coded as refusal:
+                    assert refusal.code == "AUTH-105"
+                    break
+        async with lonely(stack, caches[1], tmp_path) as verifier:  # it starts, and knows at once
+            with pytest.raises(Coded, match="AUTH-105"):
+                await verifier.verify(held)
+
+    async def test_who_reaches_neither_takes_no_users_token(
+        self, stack: Stack, browser: Browser, caches: list[Cut], tmp_path: Path
+    ) -> None:
+        browser.copy = 0
+        held = (await browser.send("GET", "/auth/probe")).json()["token"]
+        caches[1].is_cut = True
+        async with lonely(stack, caches[1], tmp_path) as verifier:
+            with pytest.raises(Unavailable):
+                await verifier.verify(held)
+            service = ServiceTokens(stack.service_key(), "rfq", stack.clock)()
+            assert (await verifier.verify(service)).service == "rfq"
+
     async def _note(self, stack: Stack, browser: Browser, caches: list[Cut]) -> dict[str, bytes]:
         name = _name((await row_of(stack, browser)).cookie_hash.hex())
         found = await caches[0].noted(SPACE, [name])
         assert found[name]
         return found
+
+
+@asynccontextmanager
+async def lonely(stack: Stack, cache: Cut, folder: Path) -> AsyncIterator[Verifier]:
+    """The verifier of a process that has just started and does not reach identity."""
+    tokens = ServiceTokens(stack.service_key(), "lonely", stack.clock)
+    directory = Directory({"identity": f"unix:{folder}/nobody.sock"}, tokens)
+    verifier = Verifier(
+        StaticKeys({"keys": [stack.identity_key().as_dict(private=False)]}),
+        issuer=stack.verifier.issuer,
+        clock=stack.clock,
+        service_key=stack.service_key(),
+    )
+    verifier.revocations.await_first()
+    told = follower(directory, verifier.revocations, stack.clock, cache)  # type: ignore[arg-type]
+    task = asyncio.create_task(told())  # type: ignore[arg-type]
+    try:
+        yield verifier
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await directory.close()
 
 
 async def _tries() -> AsyncIterator[None]:

@@ -133,7 +133,8 @@ class IdentityToken:
 
 class Verifier:
     """Says who a token stands for. Raises Coded AUTH-102 (not valid), AUTH-105 (revoked), AUTH-109
-    (another issuer's account that has no tenant or role here) or Unavailable (no keys yet)."""
+    (another issuer's account that has no tenant or role here) or Unavailable (no keys yet, or not
+    known yet what is revoked)."""
 
     def __init__(
         self,
@@ -165,6 +166,8 @@ class Verifier:
             while len(self._proven) > MAX_REMEMBERED:
                 self._proven.popitem(last=False)
         self._check_times(caller.issued_at, caller.expires_at, None)
+        if not self.revocations.is_known and caller.service is None:
+            await self.revocations.known()
         if self.revocations.covers(caller.session_id, caller.subject, caller.issued_at):
             raise Coded("AUTH-105")
         return caller

@@ -3,20 +3,33 @@
 It fails safe in the only way that keeps people working: while the stream is lost, what is known
 stays in force, nothing is
 forgotten, and tokens die by themselves within their short life. The loss is logged and shown as a
-gauge.
+gauge. Meanwhile a board in the cache is read, where processes share one.
+
+A process that has just started knows nothing yet. It takes no user's token until identity, or a
+board that is not old, has told it once.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 
 from orion.platform import telemetry
+from orion.platform.errors import Unavailable
 
 _CONNECTED = telemetry.gauge("revocations_connected", "1 while the stream of revocations is open")
+_KNOWN = telemetry.gauge("revocations_known", "1 when this process has been told what is revoked")
+_BOARD = telemetry.counter("revocations_board_total", "Looks at the board in the cache", ("found",))
 KEEP_S = 8 * 3600
 MAX_PAUSE_S = 1.0
+FIRST_PAUSE_S = 0.2  # while nothing is known yet
+OPENED_S = 10.0  # a stream that says nothing for so long at its beginning is given up
+SILENCE_S = 1.5  # one that gives signs of life and then none
+BOARD_LOOK_S = 0.5
+BOARD_GOOD_S = 60  # how old a board may be for a process that knows nothing else
+PATIENCE_S = 2.0  # of a request that comes before anything is known
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +55,29 @@ class Revocations:
         self._subjects: dict[str, int] = {}
         self._bounded: dict[str, int] = {}
         self._listeners: list[Callable[[Revoked], None]] = []
+        self._told = asyncio.Event()
+        self.is_connected = False  # to identity's stream
+        self.is_known = True  # until somebody says that it is to be found out
+
+    def await_first(self) -> None:
+        """From now on nothing is known until `know`."""
+        self.is_known = False
+        self._told.clear()
+        _KNOWN.set(0)
+
+    def know(self) -> None:
+        """What is in force has been added."""
+        self.is_known = True
+        self._told.set()
+        _KNOWN.set(1)
+
+    async def known(self) -> None:
+        """Waits a little until something is known. Raises Unavailable."""
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                await self._told.wait()
+        except TimeoutError:
+            raise Unavailable("What is revoked is not known yet") from None
 
     def covers(self, session_id: str, subject: str, issued_at: int) -> bool:
         """True when a token of this session or user, issued at `issued_at` (seconds), is dead."""
@@ -98,20 +134,63 @@ async def follow(
     now: Callable[[], int],
 ) -> None:
     """Follows identity's stream for ever, opening it again when it is lost. `watch` starts with
-    what is in force."""
+    what is in force; an empty batch is a sign of life, and whoever gives one gives more."""
     pause = 0.05
     while True:
         try:
-            async for batch in watch():
-                if pause:
-                    telemetry.log.info("the stream of revocations is open")
-                    _CONNECTED.set(1)
-                    pause = 0.0
-                revocations.add(batch)
-                revocations.prune(now())
+            async with aclosing(_lively(watch())) as batches:
+                async for batch in batches:
+                    if pause:
+                        telemetry.log.info("the stream of revocations is open")
+                        revocations.is_connected = True
+                        _CONNECTED.set(1)
+                        pause = 0.0
+                    revocations.add(batch)
+                    revocations.prune(now())
+                    if not revocations.is_known:
+                        revocations.know()
         except Exception as error:
             if not pause:
                 telemetry.log.warning("the stream of revocations is lost", error=str(error))
+        revocations.is_connected = False
         _CONNECTED.set(0)
-        pause = min(max(pause * 2, 0.05), MAX_PAUSE_S)
+        longest = MAX_PAUSE_S if revocations.is_known else FIRST_PAUSE_S
+        pause = min(max(pause * 2, 0.05), longest)
         await asyncio.sleep(pause)
+
+
+async def _lively(
+    batches: AsyncIterator[Sequence[Revoked]],
+) -> AsyncGenerator[Sequence[Revoked], None]:
+    """The same, ended by TimeoutError where it fell silent."""
+    patience: float | None = OPENED_S
+    is_beating, is_first = False, True
+    while True:
+        async with asyncio.timeout(patience):
+            try:
+                batch = await anext(batches)
+            except StopAsyncIteration:
+                return
+        is_beating = is_beating or (not batch and not is_first)
+        is_first, patience = False, SILENCE_S if is_beating else None
+        yield batch
+
+
+async def follow_board(
+    revocations: Revocations,
+    read: Callable[[], Awaitable[tuple[int, Sequence[Revoked]] | None]],
+    now: Callable[[], int],
+) -> None:
+    """Reads the board for ever, while the stream is not there. `read` gives (as of when, new)."""
+    while True:
+        if not revocations.is_connected:
+            found = await read()
+            _BOARD.labels("nothing" if found is None else "board").inc()
+            if found is not None:
+                as_of, items = found
+                revocations.add(items)
+                is_good = abs(now() - as_of) <= BOARD_GOOD_S * 1_000_000
+                if is_good and not revocations.is_known:
+                    telemetry.log.info("what is revoked is known from the cache")
+                    revocations.know()
+        await asyncio.sleep(BOARD_LOOK_S)

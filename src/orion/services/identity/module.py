@@ -13,6 +13,7 @@ from orion.platform.http.guard import Guard, is_loopback
 from orion.platform.http.origins import allowed_origins, cookie_name
 from orion.platform.module import Module, Ports
 from orion.platform.publish import Publisher
+from orion.platform.revocation_board import BoardWriter
 from orion.platform.secret_files import SecretFiles
 from orion.services.identity import demo, pages, queries
 from orion.services.identity.config import DEMO_PASSWORD, Config
@@ -46,7 +47,7 @@ def build(ports: Ports, config: Config) -> Module:
     secrets = SecretFiles(settings.secrets_dir, may_create=settings.is_embedded)
     _refuse_defaults(settings, config)
     tokens = Tokens(_keys(settings), settings.issuer, ports.clock)
-    feed = Feed(ports.database, ports.clock, config.revocation_poll_ms)
+    feed = _feed(ports, config)
     publisher = Publisher(ports.store, ports.clock, TOPIC, log=ports.log, address=ports.address)
     journal = Journal(ports.database, publisher)
     passwords = Passwords(config)
@@ -97,7 +98,7 @@ def _beside_another(ports: Ports, config: Config) -> Module:
     out."""
     settings: Settings = ports.settings
     _refuse_plain_http(settings)
-    feed = Feed(ports.database, ports.clock, config.revocation_poll_ms)
+    feed = _feed(ports, config)
     publisher = Publisher(ports.store, ports.clock, TOPIC, log=ports.log, address=ports.address)
     journal = Journal(ports.database, publisher)
     sign_ins = ExternalSignIns(ports.database, ports.clock, journal, feed)
@@ -112,6 +113,11 @@ def _beside_another(ports: Ports, config: Config) -> Module:
         tasks=[feed.run, publisher.run, journal.run, _Start(ports, None).run],
         http=Guard(closed_app(), settings.public_url),
     )
+
+
+def _feed(ports: Ports, config: Config) -> Feed:
+    board = BoardWriter(ports.cache) if ports.cache.is_shared else None
+    return Feed(ports.database, ports.clock, config.revocation_poll_ms, board)
 
 
 async def _demo_users(ports: Ports, config: Config, passwords: Passwords) -> None:
