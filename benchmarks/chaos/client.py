@@ -42,9 +42,15 @@ class Client:
         self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
 
     async def send(
-        self, method: str, path: str, headers: Mapping[str, str], body: Any = None
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        body: Any = None,
+        *,
+        hangs_up_s: float | None = None,
     ) -> Answer:
-        """One request, once. Raises NoAnswer."""
+        """One request, once; who hangs up leaves so long after it was sent. Raises NoAnswer."""
         raw = b"" if body is None else json.dumps(body).encode()
         lines = [f"{method} {path} HTTP/1.1", f"Host: localhost:{self._port}"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
@@ -57,6 +63,10 @@ class Client:
                 door = self._idle.pop() if self._idle else await self._open()
                 reader, writer = door
                 writer.write(head + raw)
+                if hangs_up_s is not None:
+                    await writer.drain()
+                    await asyncio.sleep(hangs_up_s)
+                    raise NoAnswer("hung up")
                 answer, stays = await _read(reader)
         except (OSError, EOFError, ValueError, asyncio.LimitOverrunError) as error:
             raise NoAnswer(type(error).__name__) from error

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from benchmarks.chaos.signs import EVERY_PARTITION
-from benchmarks.chaos.target import Seen, Target
+from benchmarks.chaos.target import Seen, Target, base
 
 BACK_S = 60.0
 # By service: what a client can do again when it is back.
@@ -48,8 +48,9 @@ class Fired:
     fault: str
     victim: str
     at: int
+    over: int = 0  # when one that lasts was over; recovery counts from there
     proof: dict[str, Any] = field(default_factory=dict)
-    back_ms: dict[str, float] = field(default_factory=dict)  # sign → from the fault to it
+    back_ms: dict[str, float] = field(default_factory=dict)  # sign → from the fault's end to it
     missing: list[str] = field(default_factory=list)  # signs that never came
 
 
@@ -73,7 +74,7 @@ class Fault(Protocol):
 
 def signs_of(target: Target, process: str) -> set[str]:
     """What clients must see again of a process."""
-    services = target.services().get(process.partition(".")[0], (process,))
+    services = target.services().get(base(process), (process,))
     return {sign for service in services for sign in SIGNS.get(service, frozenset({"command"}))}
 
 
@@ -85,6 +86,16 @@ async def until(look: Callable[[], Any], within_s: float, what: str) -> Any:
             raise NotFired(f"{what}: not within {within_s:g} s")
         await asyncio.sleep(0.02)
     return found
+
+
+async def replaced(target: Target, victim: str, old: Seen) -> Seen:
+    """The process in the place of one that ended. Raises NotFired."""
+
+    def look() -> Seen | None:
+        found = target.processes().get(victim)
+        return found if found != old else None
+
+    return await until(look, BACK_S, f"{victim} was started again")
 
 
 def find(target: Target, victim: str) -> Seen:
@@ -110,11 +121,7 @@ class Kill:
         fired = Fired(self.name, self.victim, now())
         os.kill(old.pid, signal.SIGKILL)
         await until(lambda: not old.is_there, 10, f"{self.victim} ended")
-        new = await until(
-            lambda: (p := target.processes().get(self.victim)) is not None and p != old and p,
-            BACK_S,
-            f"{self.victim} was started again",
-        )
+        new = await replaced(target, self.victim, old)
         fired.proof = {"ended": old.pid, "in its place": new.pid}
         return fired
 
@@ -144,7 +151,42 @@ class Pause:
         finally:
             if held.is_there:
                 os.kill(held.pid, signal.SIGCONT)
-        stood = (now() - fired.at) / 1000
+        fired.over = now()
+        stood = (fired.over - fired.at) / 1000
         await until(lambda: not held.is_stopped, 5, f"{self.victim} went on")
         fired.proof = {"stood": held.pid, "ms": round(stood), "the same goes on": held.is_there}
+        return fired
+
+
+@dataclass(frozen=True)
+class Slow:
+    """It runs for a tenth of the time: what it consumes piles up. Proved by the kernel's word in
+    each slice.
+    """
+
+    victim: str
+    seconds: float = 3.0
+    name: str = "slow"
+
+    def signs(self, target: Target) -> set[str]:
+        return signs_of(target, self.victim)
+
+    async def fire(self, target: Target, now: Callable[[], int]) -> Fired:
+        held = find(target, self.victim)
+        fired = Fired(self.name, self.victim, now())
+        slices, ends = 0, time.monotonic() + self.seconds
+        try:
+            while time.monotonic() < ends:
+                os.kill(held.pid, signal.SIGSTOP)
+                await asyncio.sleep(0.18)
+                slices += held.is_stopped
+                os.kill(held.pid, signal.SIGCONT)
+                await asyncio.sleep(0.02)
+        finally:
+            if held.is_there:
+                os.kill(held.pid, signal.SIGCONT)
+        fired.over = now()
+        if slices < 3 or not held.is_there:
+            raise NotFired(f"{self.victim} was held {slices} times")
+        fired.proof = {"held": held.pid, "times": slices}
         return fired

@@ -88,7 +88,9 @@ class Load:
     async def _live(self, user: User, chance: random.Random) -> bool:
         kind = chance.random()
         create = self._create(user, chance, too_large=kind > 0.98)
-        if 0.90 < kind < 0.94:  # a double click: the same key at the same time
+        if 0.94 < kind < 0.96:  # gone before the answer: it may have been done or not
+            await self.send(user, create, hangs_up_s=chance.random() * 0.02)
+        elif 0.90 < kind < 0.94:  # a double click: the same key at the same time
             await asyncio.gather(self.send(user, create), self.send(user, create))
         else:
             await self.send(user, create)
@@ -175,13 +177,15 @@ class Load:
 
     # --- requests
 
-    async def send(self, user: User, op: Op) -> None:
+    async def send(self, user: User, op: Op, *, hangs_up_s: float | None = None) -> None:
         """Asks once and notes what was told."""
         path = "rfqs" if op.kind == "create" else f"rfqs/{op.rfq}/{op.kind}"
         headers = {"Authorization": f"Bearer {user.token()}", "Idempotency-Key": op.key}
         one = self.history.leave(op)
         try:
-            answer = await self.client.send("POST", f"/api/v1/{path}", headers, op.body)
+            answer = await self.client.send(
+                "POST", f"/api/v1/{path}", headers, op.body, hangs_up_s=hangs_up_s
+            )
         except NoAnswer as error:
             self.unknown += 1
             self.history.hear(op, one, UNKNOWN, 0, {"code": str(error)})

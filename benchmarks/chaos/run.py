@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from rich.console import Console
 
+from benchmarks.chaos.choice import chosen, every, is_death
 from benchmarks.chaos.client import Client
 from benchmarks.chaos.facts import is_quiet, read_facts
-from benchmarks.chaos.faults import Fault, Fired, Kill, NotFired
+from benchmarks.chaos.faults import Fired, NotFired
 from benchmarks.chaos.history import History
 from benchmarks.chaos.judge import Verdict, judge
 from benchmarks.chaos.load import Load
@@ -25,9 +26,9 @@ from benchmarks.chaos.target import TENANTS, Target
 from benchmarks.harness import context
 from benchmarks.own_platform import orion
 from benchmarks.rfq_to_trade import OPEN_DEALERS
+from orion.platform.faults import ENVIRONMENT
 
 WARM_S, BACK_S, QUIET_S, VERIFY_S = 60.0, 60.0, 60.0, 600.0
-KINDS = ("kill",)
 say = Console(highlight=False, soft_wrap=True).print
 
 
@@ -35,12 +36,14 @@ say = Console(highlight=False, soft_wrap=True).print
 class Plan:
     """What a run is to do."""
 
-    faults: int
+    kills: int
+    others: int
     acked: int
     minutes: float
     only: tuple[str, ...]
     kinds: tuple[str, ...]
     processes: str
+    copies: int
     workers: int
     seed: int
     results: Path
@@ -53,6 +56,7 @@ class Done:
     fired: list[Fired]
     wrong: list[str]
     counts: dict[str, float]
+    kills: int = 0
     verdict: Verdict | None = None
 
 
@@ -62,9 +66,16 @@ async def run(plan: Plan) -> int:
     plan.results.mkdir(parents=True, exist_ok=True)
     stamp = str(where["at"])[:19].replace(":", "").replace("-", "")
     path = plan.results / f"chaos-{stamp}.history.jsonl"
-    environment = {**OPEN_DEALERS, "ORION_PROCESSES": plan.processes}
-    async with orion(17, environment) as (port, told, supervisor):
-        done = await _hurt(plan, Target(port, told, supervisor), History(path))
+    with tempfile.TemporaryDirectory(prefix="orion-chaos-") as faults:
+        environment = {
+            **OPEN_DEALERS,
+            "ORION_PROCESSES": plan.processes,
+            "ORION_ENV": ENVIRONMENT,
+            "ORION_FAULTS": faults,
+            "ORION_COPIES": str(plan.copies),
+        }
+        async with orion(17, environment) as (port, told, supervisor):
+            done = await _hurt(plan, Target(port, told, supervisor), History(path))
     return tell({**where, "options": asdict(plan)}, done, path)
 
 
@@ -98,7 +109,8 @@ async def _hurt(plan: Plan, target: Target, history: History) -> Done:
         "acknowledged a second": round(history.acked / took, 1),
         "answers that left the outcome open": load.unknown,
         "commands settled at the end": asked_again,
-        "faults": len(done.fired),
+        "kills": done.kills,
+        "other faults": len(done.fired) - done.kills,
         "seconds under load": round(took, 1),
     }
     _floors(plan, done)
@@ -118,15 +130,17 @@ async def _faults(
     plan: Plan, target: Target, history: History, signs: Signs, load: Load, done: Done
 ) -> None:
     start = history.acked
-    for number, fault in enumerate(faults_of(plan, target), 1):
+    possible = every(target, plan.kinds, plan.only)
+    faults = chosen(possible, kills=plan.kills, others=plan.others, seed=plan.seed)
+    for number, fault in enumerate(faults, 1):
         # Evenly spread over the commands, so that each fault meets a platform at work.
-        await _reach(history, load, start + (plan.acked - start) * (number - 1) // plan.faults)
+        await _reach(history, load, start + (plan.acked - start) * (number - 1) // len(faults))
         try:
             fired = await fault.fire(target, history.now)
         except NotFired as error:
             done.wrong.append(f"{fault.name} of {fault.victim} did not happen: {error}")
             continue
-        watch = await signs.after(fired.at, fault.signs(target), BACK_S)
+        watch = await signs.after(fired.over or fired.at, fault.signs(target), BACK_S)
         fired.back_ms = {kind: took / 1000 for kind, took in watch.first.items()}
         fired.missing = sorted(watch.missing())
         if fired.missing:
@@ -134,9 +148,10 @@ async def _faults(
                 f"{fault.name} of {fault.victim}: no {', '.join(fired.missing)} within {BACK_S:g} s"
             )
         done.fired.append(fired)
+        done.kills += is_death(fault)
         slowest = max(fired.back_ms.values(), default=0.0)
         say(
-            f"{number:4}  {fault.name:<12} {fault.victim:<22} back after {slowest:6.0f} ms"
+            f"{number:4}  {fault.name:<20} {fault.victim:<22} back after {slowest:6.0f} ms"
             f"  {history.acked} acknowledged"
         )
     await _reach(history, load, plan.acked)
@@ -146,17 +161,6 @@ async def _reach(history: History, load: Load, goal: int) -> None:
     while history.acked < goal:
         load.check()
         await asyncio.sleep(0.05)
-
-
-def faults_of(plan: Plan, target: Target) -> list[Fault]:
-    """So many faults: every kind on every victim in turn, in an order that the seed gives."""
-    victims = plan.only or tuple(target.processes())
-    every: list[Fault] = [*(Kill(victim) for victim in victims)]
-    chance = random.Random(plan.seed)
-    found: list[Fault] = []
-    while len(found) < plan.faults:
-        found += chance.sample(every, len(every))
-    return found[: plan.faults]
 
 
 async def _quiet(target: Target, done: Done) -> None:
@@ -172,7 +176,12 @@ async def _quiet(target: Target, done: Done) -> None:
 def _floors(plan: Plan, done: Done) -> None:
     """Green over nothing is red."""
     assert done.verdict is not None
-    for what, floor in (("acknowledged commands", plan.acked), ("faults", plan.faults)):
+    floors = {
+        "acknowledged commands": plan.acked,
+        "kills": plan.kills,
+        "other faults": plan.others,
+    }
+    for what, floor in floors.items():
         if done.counts[what] < floor:
             done.wrong.append(f"only {done.counts[what]:g} {what}, {floor} were wanted")
 

@@ -53,6 +53,7 @@ class Target:
         self.port, self.environment = port, environment
         self.settings = Settings(environment=environment)
         self._supervisor = supervisor
+        self.faults = Path(environment["ORION_FAULTS"])
 
     def processes(self) -> dict[str, Seen]:
         """Every process of the platform by name: services' as the layout calls them, servers by
@@ -119,6 +120,11 @@ class Tokens:
             },
             "at+jwt",
         )  # fmt: skip
+
+
+def base(name: str) -> str:
+    """The process of which this is a copy: rfq of rfq.2."""
+    return name.partition(".")[0]
 
 
 def _name(process: psutil.Process) -> str:
