@@ -33,12 +33,14 @@ COPY --from=packages /opt/orion/.venv .venv
 COPY contracts contracts
 COPY migrations migrations
 COPY examples examples
+COPY infra/keycloak infra/keycloak
 COPY src src
 # The package is found where it lies, as in a checkout. Compiled here: the file system is read-only.
 RUN python3 -c "import sysconfig, pathlib; pathlib.Path('.venv/lib/python%s/site-packages/orion.pth' \
         % sysconfig.get_python_version()).write_text('/opt/orion/src')" \
     && .venv/bin/python -m compileall -q src migrations \
-    && install -d -m 0700 -o 10001 -g 10001 /var/lib/orion
+    && install -d -m 0700 -o 10001 -g 10001 /var/lib/orion /var/lib/orion/audit-anchors \
+        /var/lib/orion/secrets
 
 FROM ${BASE} AS orion
 COPY --from=sources /opt/orion /opt/orion
