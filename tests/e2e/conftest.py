@@ -26,7 +26,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             if is_cluster() and item.get_closest_marker("embedded"):
                 item.add_marker(pytest.mark.skip(reason="of what only the embedded profile has"))
             if item.get_closest_marker("timeout") is None:
-                item.add_marker(pytest.mark.timeout(180))
+                item.add_marker(pytest.mark.timeout(900 if is_cluster() else 180))
 
 
 @pytest.hookimpl(wrapper=True)

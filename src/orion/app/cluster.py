@@ -9,8 +9,9 @@ data (Redis keeps none). What a cluster's operator would provide, secrets and to
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+import shutil
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from orion.app.servers.kafka import KafkaServer
 from orion.app.servers.keycloak import KeycloakServer, RealmValues
 from orion.app.servers.seaweed import SeaweedPorts, SeaweedServer
 from orion.app.servers.valkey import ValkeyServer
-from orion.app.up import DEMO_PASSWORD, Screen, up
+from orion.app.up import DEMO_PASSWORD, DEMO_USERS, Screen, up
 from orion.platform.bus.kafka_settings import kafka_settings
 from orion.platform.config import Settings
 from orion.platform.datadir import DataFolder, StartError
@@ -64,26 +65,28 @@ class Servers:
 @asynccontextmanager
 async def servers(settings: Settings, screen: Screen) -> AsyncIterator[Servers]:
     """All of them, as long as the block lasts. Raises StartError."""
-    folder = settings.data_dir / "servers"
-    made = _servers(settings, folder, screen)
-    async with AsyncExitStack() as stack:
-        with screen.step("PostgreSQL: starting") as done:
-            await stack.enter_async_context(made.postgres)
-            done("PostgreSQL: on a socket of its own")
-        for name, server in (
-            ("Kafka", made.kafka),
-            ("Redis", made.redis),
-            ("S3", made.s3),
-            ("Keycloak", made.keycloak),
-        ):
-            with screen.step(f"{name}: starting") as done:
-                stack.push_async_callback(server.stop)
-                await server.start()
-                done(f"{name}: {_place(server)}")
+    run_dir = settings.run_dir.with_name(f"{settings.run_dir.name}-s")
+    made = _servers(settings, settings.data_dir / "servers", run_dir)
+    parts = (made.postgres, made.kafka, made.redis, made.s3, made.keycloak)
+    try:
+        with screen.step("Servers: PostgreSQL, Kafka, Redis, S3 and Keycloak") as done:
+            await _at_once(*(part.start() for part in parts))
+            done("Servers: PostgreSQL, Kafka, Redis, S3, Keycloak")
         yield made
+    finally:
+        await _at_once(*(part.stop() for part in parts))
+        shutil.rmtree(run_dir, ignore_errors=True)
 
 
-def _servers(settings: Settings, folder: Path, screen: Screen) -> Servers:
+async def _at_once(*work: Coroutine[Any, Any, None]) -> None:
+    """All of them; raises what went wrong first, when all have ended."""
+    done = await asyncio.gather(*work, return_exceptions=True)
+    for error in done:
+        if isinstance(error, BaseException):
+            raise error
+
+
+def _servers(settings: Settings, folder: Path, run_dir: Path) -> Servers:
     port = settings.platform.port + FIRST_PORT
     secrets = SecretFiles(settings.secrets_dir, may_create=True)
     for name in SECRETS:
@@ -96,7 +99,7 @@ def _servers(settings: Settings, folder: Path, screen: Screen) -> Servers:
         back_channel_url=f"http://127.0.0.1:{settings.platform.port}",
     )
     return Servers(
-        postgres=EmbeddedPostgres(folder, settings.run_dir.with_name(f"{settings.run_dir.name}-s")),
+        postgres=EmbeddedPostgres(folder, run_dir),
         kafka=KafkaServer(folder / "kafka", port=port, controller_port=port + 1),
         redis=ValkeyServer(folder / "redis", port + 2),
         s3=SeaweedServer(folder / "s3", SeaweedPorts(*range(port + 3, port + 7))),
@@ -110,18 +113,12 @@ def _servers(settings: Settings, folder: Path, screen: Screen) -> Servers:
     )
 
 
-def _place(server: Any) -> str:
-    for name in ("bootstrap", "issuer", "url", "endpoint"):
-        if place := getattr(server, name, ""):
-            return place
-    raise TypeError(server)
-
-
 async def cluster(flags: dict[str, Any], console: Console) -> None:
     """Starts the servers and the platform on them; waits for the end; stops all. Raises StartError
     or ConfigError with a sentence.
     """
     screen = Screen(console)
+    screen.say(f"Demo users: {DEMO_USERS}, each @alpha and @beta; password {DEMO_PASSWORD}\n")
     settings = Settings(flags={**flags, "profile": "cluster"})
     with DataFolder(settings.data_dir / "servers"):
         async with servers(settings, screen) as running:
