@@ -25,6 +25,7 @@ from tests.stack import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 START_S = 90.0
+SERVE = "orion.app"
 HANDSHAKE = {
     "Connection": "Upgrade",
     "Upgrade": "websocket",
@@ -36,10 +37,10 @@ HANDSHAKE = {
 
 @asynccontextmanager
 async def running(
-    *words: str, environment: Mapping[str, str]
+    module: str, *words: str, environment: Mapping[str, str]
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-P", "-m", "orion.app", "serve", *words), env=environment
+        *(sys.executable, "-P", "-m", module, *words), env=environment
     )
     try:
         yield process
@@ -63,12 +64,14 @@ async def eventually(address: str, process: asyncio.subprocess.Process, *, is_re
 async def test_doors_on_tcp_metrics_and_health(tmp_path_factory: pytest.TempPathFactory) -> None:
     data = tmp_path_factory.mktemp("d")
     port, edge, probe, edge_probe = (free_port() for _ in range(4))
+    keeper = f"127.0.0.1:{free_port()}"
     kept = {k: v for k, v in os.environ.items() if not k.startswith("ORION_")}
     shared = {**kept, "ORION_DATA_DIR": str(data), "ORION_PORT": str(port)}
     door = {"ORION_HTTP_LISTEN": f"127.0.0.1:{port}"}
     ports = {**shared, **door, "ORION_METRICS_LISTEN": f"127.0.0.1:{probe}"}
     stream = {"ORION_HTTP_LISTEN": f"127.0.0.1:{edge}"}
     edge_ports = {**shared, **stream, "ORION_METRICS_LISTEN": f"127.0.0.1:{edge_probe}"}
+    keeper_ports = {**shared, "ORION_METRICS_LISTEN": keeper}
     settings = Settings(environment=shared)
     roles = ("bff_workstation", "identity", "workspace")
     async with (
@@ -77,8 +80,9 @@ async def test_doors_on_tcp_metrics_and_health(tmp_path_factory: pytest.TempPath
     ):
         await migrate(pg.access.admin_dsn, pg.access.passwords)
         async with (
-            running(*roles, "--process", "bff", environment=ports) as first,
-            running("push_edge", "--process", "edge", environment=edge_ports) as second,
+            running(SERVE, "serve", *roles, "--process", "bff", environment=ports) as first,
+            running(SERVE, "serve", "push_edge", environment=edge_ports) as second,
+            running("orion.app.keeper", environment=keeper_ports) as third,
         ):
             assert await eventually(f"127.0.0.1:{probe}", first, is_ready=True) == "ready"
             answer = await web.get(f"http://localhost:{port}/healthz")
@@ -101,7 +105,8 @@ async def test_doors_on_tcp_metrics_and_health(tmp_path_factory: pytest.TempPath
                         await asyncio.sleep(0.05)
             assert (refused.status_code, refused.json()["code"]) == (403, "AUTH-104")
 
-            for process in (first, second):
+            assert await eventually(keeper, third, is_ready=True) == "ready"
+            for process in (first, second, third):
                 process.send_signal(signal.SIGTERM)
                 assert await asyncio.wait_for(process.wait(), 30) == 0
 

@@ -87,6 +87,8 @@ def test_provision_gives_each_process_its_own_and_keeps_what_is_there(
         }
     holders = {f.parent.name for f in folder.rglob("session.key")}
     assert holders == {"bff_workstation", ".made"}
+    holders = {f.parent.name for f in folder.rglob("postgres-orion_owner")}
+    assert holders == {"migrate", "keeper", ".made"}
     with pytest.raises(ConfigError):
         SecretFiles(folder / "rfq", may_create=False).read("session.key")
     realm = json.loads((folder / "keycloak" / "import" / "orion-realm.json").read_text())

@@ -27,16 +27,18 @@ from orion.platform.ids import new_token
 DAYS = 90
 S3_KEY = "orion"
 SERVERS = ("kafka", "postgres", "redis", "seaweedfs", "door")
-JOBS = ("migrate", "topics")
+JOBS = ("migrate", "topics", "keeper")
 DATABASE = tuple(f"postgres-{login}" for login in LOGINS)
 # Who is given what; every process also gets its certificate.
-EVERY_PROCESS = ("service.key", "redis-password", *DATABASE)
+OWNER = "postgres-orion_owner"
+EVERY_PROCESS = ("service.key", "redis-password", *(one for one in DATABASE if one != OWNER))
 MORE: Mapping[str, tuple[str, ...]] = {
     "bff_workstation": ("session.key", "oidc-client-orion-bff"),
     "rfq": ("cursor.key",),
     "execution": ("cursor.key",),
     "audit": ("audit.key",),
     "archive": ("s3-credentials",),
+    "keeper": (OWNER,),
     "migrate": (*DATABASE, "postgres-admin"),
     "postgres": ("postgres-admin", "keycloak-database"),
     "keycloak": ("keycloak-admin", "keycloak-database"),
