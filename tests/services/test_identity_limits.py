@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from orion.core.identity import LoginFailed, UserLoggedIn
+from orion.platform.cache.memory import MemoryCache
 from orion.platform.clock import ManualClock
 from orion.platform.config import ConfigError, Settings
 from orion.platform.errors import Coded
@@ -203,8 +204,9 @@ async def test_a_revocation_of_another_copy_is_told_within_a_poll(stack: Stack) 
 def _ports(folder: Path, **environment: str) -> Ports:
     settings = Settings(environment={"ORION_DATA_DIR": str(folder), **environment})
     nothing: Any = None
+    cache = MemoryCache()
     return Ports(
-        ManualClock(), nothing, nothing, nothing, nothing, nothing, nothing, settings, nothing
+        ManualClock(), nothing, nothing, nothing, cache, nothing, nothing, settings, nothing
     )
 
 
