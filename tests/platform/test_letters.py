@@ -253,3 +253,34 @@ async def test_a_letter_about_letters_is_kept_and_not_told(place: Place) -> None
     await place.store.bury([about], [])
     assert len(await place.store.letters()) == 2
     assert len(await said(place)) == 1
+
+
+def test_what_is_shown_of_a_record_has_its_form_and_none_of_its_values() -> None:
+    body = msgspec.json.encode(
+        {"eventId": "e-1", "payload": {"legs": [{"price": "1.0834"}, 77123, None], "is": True}}
+    )
+    shown = deadletters.redacted(body)
+    assert msgspec.json.decode(shown) == {
+        "eventId": "e-1",
+        "payload": {"legs": [{"price": "***"}, "***", None], "is": True},
+    }
+    quoted = "ValueError: 1.0834 and 77123 of e-1 cannot be"
+    assert deadletters.masked(quoted, body) == "ValueError: *** and *** of e-1 cannot be"
+    assert "secret" not in deadletters.redacted(b"secret \xff")
+    assert deadletters.masked("near 'secret'", b"secret") == "near '***'"
+
+
+async def test_one_letter_is_asked_for_with_what_waits_before_it(place: Place) -> None:
+    effects = Effects()
+    effects.invalid |= {entity(1), entity(2)}
+    async with writing(place) as write, running(consumer(place, effects)):
+        await write(150)
+        await applied(place, 150)
+    waiting = await place.store.letters(consumer="group")
+    mine = [x for x in waiting if x.record.entity == entity(1)]
+    assert (len(waiting), len(mine)) == (6, 3)
+    second = mine[1].record
+    asked = await deadletters.replay_letters(
+        place.store, consumer="group", at=[(second.topic, second.part, second.offset)]
+    )
+    assert asked == mine[:2]

@@ -242,9 +242,10 @@ def dlq_list(
 def dlq_show(
     consumer: str,
     position: Annotated[str, typer.Argument(help="TOPIC/PART/OFFSET")],
+    reveal: Annotated[bool, typer.Option("--reveal", help="With the record's values.")] = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Show one dead letter with its bytes and the error."""
+    """Show one dead letter: the record's form (its values are hidden), the error, its history."""
     from orion.app.operate import dead_letters
 
     topic, part, offset = _position(position)
@@ -257,11 +258,10 @@ def dlq_show(
     letter, history = run(work())
     if letter is None:
         fail(f"{consumer} has no dead letter at {position}.")
-    print(f"consumer  {letter.consumer} (version {letter.version})\nrecord    {letter.record}")
-    print(f"status    {letter.status}, {letter.attempts} attempts, parked: {letter.parked}")
-    print(f"error     {letter.error}\n{letter.trace}")
-    for line in history:
-        print(f"history   {line}")
+    from orion.platform.deadletters import described
+
+    for line in described(letter, history, reveal=reveal):
+        print(line)
 
 
 @dlq_verbs.command("replay")
@@ -269,15 +269,21 @@ def dlq_replay(
     consumer: str,
     tenant: Tenant = None,
     entity: Annotated[str | None, typer.Option(help="Only of this entity.")] = None,
+    at: Annotated[
+        list[str] | None,
+        typer.Option(help="Only TOPIC/PART/OFFSET, and what waits before it of its entity."),
+    ] = None,
     data_dir: DataDir = None,
 ) -> None:
     """Ask a consumer to process its dead letters again, in order."""
     from orion.app.operate import dead_letters, operator
 
+    places = [_position(one) for one in at or ()]
+
     async def work() -> int | None:
         async with dead_letters(settings_with(data_dir=data_dir)) as (letters, store):
             asked = await letters.replay_letters(
-                store, consumer=consumer, tenant=tenant, entity=entity, by=operator()
+                store, consumer=consumer, tenant=tenant, entity=entity, at=places, by=operator()
             )
             ever = asked or await letters.list_letters(store, consumer=consumer, is_open=False)
             return len(asked) if ever else None

@@ -12,7 +12,7 @@ from typing import Any
 
 from orion.app.certs import CLI as VOICE
 from orion.app.certs import credentials_of
-from orion.app.letters import letter_fact
+from orion.app.letters import letter_copy, letter_fact
 from orion.app.origin import Origin
 from orion.app.profiles import SERVICE_KEY, addresses, secrets
 from orion.app.running import database_of, settings_of_running
@@ -143,7 +143,10 @@ async def dead_letters(settings: Settings) -> AsyncIterator[tuple[ModuleType, An
     from orion.platform.store.postgres import PostgresStore
 
     work = part("orion.platform.deadletters", "dlq")
-    async with database_of(settings) as door, PostgresStore.open(door, say=letter_fact) as store:
+    async with (
+        database_of(settings) as door,
+        PostgresStore.open(door, say=letter_fact, keep=letter_copy) as store,
+    ):
         yield work, store
 
 

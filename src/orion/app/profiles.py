@@ -83,7 +83,9 @@ async def open_ports(process: str, settings: Settings) -> AsyncIterator[Ports]:
     key = secrets(settings).read(SERVICE_KEY)
     async with AsyncExitStack() as stack:
         door = access(settings)
-        store = await stack.enter_async_context(PostgresStore.open(door, say=letter_fact, keep=letter_copy))
+        store = await stack.enter_async_context(
+            PostgresStore.open(door, say=letter_fact, keep=letter_copy)
+        )
         log = await stack.enter_async_context(PostgresBus.open(door))
         database = await stack.enter_async_context(PostgresDatabase.open(door))
         home = Home(own_address(settings, process)[1])

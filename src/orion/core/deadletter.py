@@ -24,6 +24,9 @@ class DeadLetterParked:
     reason: str
     attempts: int
     consumer_version: str
+    stack: str = ""         # on a service's own topic of dead letters only, like
+    original: str = ""      # the record's bytes:
+    encoding: str = ""      # utf-8, or base64 where they are no text
 
 
 @dataclass(frozen=True, slots=True)

@@ -245,7 +245,9 @@ class Consumer:
     def _letter(
         self, record: Record, error: str, trace: str, attempts: int, *, parked: bool
     ) -> DeadLetter:
-        return DeadLetter(self.group, record, error, trace, self.version, attempts, parked)
+        return DeadLetter(
+            self.group, record, error, trace, self.version, attempts, parked, service=self.service
+        )
 
     def _is_parked(self, record: Record) -> bool:
         parked = self._parked.get(record.part)

@@ -119,6 +119,7 @@ class Hearing:
             self._owner.version,
             1,
             False,
+            service=self._owner.tenure.service,
         )
         advance = Advance(item.group, record.topic, record.part, item.start, record.offset + 1)
         try:

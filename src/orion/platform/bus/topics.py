@@ -34,7 +34,7 @@ def catalogue() -> dict[str, Topic]:
     """All topics by key, read once."""
     document = tomllib.loads((CONTRACTS / "topics.toml").read_text())
     defaults = document["defaults"]
-    return {
+    found = {
         key: Topic(
             key,
             partitions=row.get("partitions", defaults["partitions"]),
@@ -49,6 +49,10 @@ def catalogue() -> dict[str, Topic]:
         )
         for key, row in document["topics"].items()
     }
+    # Where the dead letters of each service that consumes lie whole.
+    services = sorted({consumer for topic in found.values() for consumer in topic.consumers})
+    letters = [Topic(f"{defaults['dlq']}.{name}", 1, owner="platform") for name in services]
+    return found | {topic.key: topic for topic in letters}
 
 
 def _key_field(key: str, entity: str) -> str:

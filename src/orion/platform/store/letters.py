@@ -5,7 +5,7 @@ mark in the inbox are in the transaction of whoever makes the change.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from orion.platform import telemetry
@@ -16,9 +16,11 @@ from orion.platform.store.port import (
     LETTER_TOPIC,
     CheckpointMoved,
     DeadLetter,
+    Keep,
     LetterChange,
     Say,
 )
+from orion.platform.transact_words import Fact
 
 COLUMNS = (
     "consumer, topic, part, offs, at, tenant, entity, seq, type, event_id, body, error, trace, version,"
@@ -54,11 +56,11 @@ def cleaned(text: str, start: int | None, end: int | None) -> str:
 
 class Letters:
     """What the store does with dead letters inside its transactions. `say`: how a change is put
-    into words; None: nothing is said of them.
+    into words; None: nothing is said of them. `keep`: how a new one is put down whole.
     """
 
-    def __init__(self, say: Say | None, clock: Clock) -> None:
-        self._say, self._clock = say, clock
+    def __init__(self, say: Say | None, clock: Clock, keep: Keep | None = None) -> None:
+        self._say, self._clock, self._keep = say, clock, keep
 
     def _is_told(self, letter: DeadLetter) -> bool:
         # A letter about what is said of letters would be followed by another, for ever.
@@ -142,23 +144,35 @@ class Letters:
         """Writes the events, as the last thing of the transaction (the head's lock comes after all
         others). Returns them for those who read along.
         """
-        say: Callable[[LetterChange], Any] | None = self._say
+        say: Say | None = self._say
         told = [c for c in changes if c.sequence and self._is_told(c.letter)]
         if say is None or not told:
             return []
-        facts = [say(change) for change in told]
-        tenants = [c.letter.record.tenant for c in told]
-        first, at = await sql.fetchrow(
-            "select * from bus.say($1, $2, $3, $4, $5, $6, $7, $8)",
-            LETTER_TOPIC, max(c.at for c in told), tenants, [f.entity_id for f in facts],
-            [f.sequence for f in facts], [f.event_type for f in facts],
-            [f.event_id for f in facts], [f.body for f in facts],
-        )  # fmt: skip
-        return [
-            Record(LETTER_TOPIC, 0, offset, at, tenant, f.entity_id, f.sequence, f.event_type,
-                   f.event_id, f.body)
-            for offset, (tenant, f) in enumerate(zip(tenants, facts, strict=True), first)
-        ]  # fmt: skip
+        facts = [(c, say(c)) for c in told]
+        if self._keep is not None:
+            whole = [(c, self._keep(c)) for c in told if not c.outcome]
+            facts += [(c, fact) for c, fact in whole if fact is not None]
+        records: list[Record] = []
+        # One topic after the other, and everybody in this order: nobody waits in a ring.
+        for topic in sorted({fact.topic for _, fact in facts}):
+            records += await _append(sql, topic, [(c, f) for c, f in facts if f.topic == topic])
+        return records
+
+
+async def _append(sql: Any, topic: str, facts: Sequence[tuple[LetterChange, Fact]]) -> list[Record]:
+    tenants = [c.letter.record.tenant for c, _ in facts]
+    said = [f for _, f in facts]
+    first, at = await sql.fetchrow(
+        "select * from bus.say($1, $2, $3, $4, $5, $6, $7, $8)",
+        topic, max(c.at for c, _ in facts), tenants, [f.entity_id for f in said],
+        [f.sequence for f in said], [f.event_type for f in said],
+        [f.event_id for f in said], [f.body for f in said],
+    )  # fmt: skip
+    return [
+        Record(topic, 0, offset, at, tenant, f.entity_id, f.sequence, f.event_type,
+               f.event_id, f.body)
+        for offset, (tenant, f) in enumerate(zip(tenants, said, strict=True), first)
+    ]  # fmt: skip
 
 
 async def request(sql: Any, letters: Sequence[DeadLetter], by: str) -> int:

@@ -131,6 +131,7 @@ class DeadLetter:
     asked_by: str = ""  # who wanted the replay
     outcome: str = ""  # of the last replay: APPLIED, DUPLICATE, FAILED
     said: int = 0  # how many events tell of it
+    service: str = ""  # whose consumer it is; known while it is made only
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +149,8 @@ class LetterChange:
 
 
 Say = Callable[[LetterChange], Fact]  # puts a change into words (and bytes); pure
+# The whole of a new letter, for the topic of its service's dead letters; None: it has no such.
+Keep = Callable[[LetterChange], Fact | None]
 
 
 @dataclass(slots=True)

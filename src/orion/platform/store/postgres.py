@@ -40,6 +40,7 @@ from orion.platform.store.port import (
     DeadLetter,
     Head,
     Holder,
+    Keep,
     LetterChange,
     OutcomeUnknown,
     Refused,
@@ -61,6 +62,7 @@ class PostgresStore:
         *,
         connections: int = 4,
         say: Say | None = None,
+        keep: Keep | None = None,
         clock: Clock | None = None,
     ) -> None:
         self._dsn = dsn
@@ -69,13 +71,17 @@ class PostgresStore:
         self._lines: dict[str, tuple[asyncpg.Connection, Any]] = {}
         self._untold: dict[tuple[str, int], int] = {}
         self._telling: asyncio.Task[None] | None = None
-        self._letters = Letters(say, clock or SystemClock())
+        self._letters = Letters(say, clock or SystemClock(), keep)
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, door: Door, say: Say | None = None) -> AsyncIterator[PostgresStore]:
-        """Opens as long as the block lasts. `say`: what goes into the log of dead letters."""
-        store = cls(door.dsn("orion_writer"), say=say)
+    async def open(
+        cls, door: Door, say: Say | None = None, keep: Keep | None = None
+    ) -> AsyncIterator[PostgresStore]:
+        """Opens as long as the block lasts. `say`, `keep`: what goes into the log of dead letters,
+        and into that of their service.
+        """
+        store = cls(door.dsn("orion_writer"), say=say, keep=keep)
         try:
             yield store
         finally:
