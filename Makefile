@@ -5,6 +5,8 @@ SHELL := /bin/bash
 PY := .venv/bin/python -P
 FLAGS ?=
 CI_PARTS ?=
+# What the cluster profile is tested with, unchanged, besides its adapters.
+JOURNEYS = tests/e2e/test_tick_to_trade.py tests/e2e/test_tenants.py tests/e2e/test_journeys.py
 # `$(call part,NAME)COMMAND` runs a part of the tests; continuous integration is told how long it took.
 part = begun=$$SECONDS; tell() { code=$$?; [ -z "$(CI_PARTS)" ] || printf '%-7s %5s min    %s\n' \
 	"$$([ $$code -eq 0 ] && echo ok || echo FAILED)" \
@@ -44,9 +46,10 @@ test-web: dev ## The web's lint, types and tests
 test-e2e: dev ## The journeys in Chromium on the real stack
 	@$(call part,end to end) $(PY) -m pytest -m "browser and not slow" tests $(FLAGS)
 
-test-cluster: ## The adapters of the cluster profile on real servers, started on this machine
+test-cluster: ## The cluster profile on real servers on this machine: adapters, then the trade and its journeys
 	@./orion setup --cluster && bash infra/tools && \
-	{ $(call part,cluster) $(PY) -m pytest -m "cluster and not slow" tests $(FLAGS); }
+	{ $(call part,cluster) $(PY) -m pytest -m "cluster and not slow" tests $(FLAGS) && \
+	ORION_TEST_PROFILE=cluster $(PY) -m pytest -m "not slow" $(JOURNEYS) $(FLAGS); }
 
 web: setup ## Build the web (part of setup)
 
