@@ -15,6 +15,7 @@ from orion.platform.clock import ManualClock
 from orion.platform.config import ConfigError, Settings
 from orion.platform.errors import Coded
 from orion.platform.module import Ports
+from orion.platform.revocation_board import BoardReader, BoardWriter
 from orion.platform.revocations import Revoked
 from orion.platform.secret_files import SecretFiles
 from orion.services.identity import demo, queries
@@ -196,6 +197,33 @@ async def test_a_revocation_of_another_copy_is_told_within_a_poll(stack: Stack) 
     assert sum(item.subject == user.user_id for item in heard) <= 2
     running_feed.cancel()
     listening.cancel()
+
+
+async def test_the_board_is_kept_although_nobody_watches(stack: Stack) -> None:
+    cache = MemoryCache(is_shared=True)
+    feed = Feed(stack.ports.database, stack.clock, 50, BoardWriter(cache))
+    running_feed = asyncio.create_task(feed.run())
+    found: set[str | None] = set()
+    reader = BoardReader(cache)
+
+    async def on_board(subject: str) -> None:
+        async with asyncio.timeout(20):
+            while subject not in found:
+                await asyncio.sleep(0.01)
+                found.update(item.subject for item in (await reader.read() or (0, []))[1])
+
+    for name in ("analyst", "sales"):  # what was there before, and what comes later
+        async with stack.ports.database.write("identity", ["beta"]) as sql:
+            user = await queries.user_by_name(sql, "beta", name)
+            assert user
+            await queries.end_all_sign_ins(sql, user, "DISABLED", stack.clock.now())
+        await on_board(user.user_id)
+    cache.fail(True)
+    cache.fail(False)  # emptied: it heals at the next chance
+    reader, found = BoardReader(cache), set()
+    stack.clock.advance(11 * 10**6)
+    await on_board(user.user_id)
+    running_feed.cancel()
 
 
 # -- configuration and keys
