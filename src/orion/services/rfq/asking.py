@@ -16,7 +16,7 @@ from orion.core.rfq.state import Rfq
 from orion.core.rfq.words import MAX_EXPIRY_SECONDS, MIN_EXPIRY_SECONDS
 from orion.core.values import parse_decimal
 from orion.platform.caller import Caller
-from orion.platform.errors import Coded
+from orion.platform.errors import Coded, Unavailable
 from orion.platform.transact import Key
 from orion.services.rfq.aggregate import Answer, Order
 from orion.services.rfq.world import World
@@ -109,6 +109,8 @@ def create(
     if len(request.lp_ids) > MAX_LPS:
         form.wrong("lpIds", f"at most {MAX_LPS}")
     form.check()
+    if unknown := world.unknown(request.instrument_id):
+        raise Unavailable(unknown)
     instrument = world.instruments.get(request.instrument_id)
     if instrument is None:
         raise Coded("RFQ-200")

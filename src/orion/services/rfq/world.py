@@ -156,6 +156,19 @@ class World:
         unpriced = sum(self.prices.mid(i) is None for i in self.instruments)
         return f"{unpriced} instruments wait for a first price" if unpriced else None
 
+    def unknown(self, instrument_id: str) -> str | None:
+        """What must be heard before this instrument can be dealt in, or None. Just started, that
+        nothing was heard yet is no reason to refuse for good what is right."""
+        if not self.instruments:
+            return "reference data is not known yet"
+        instrument = self.instruments.get(instrument_id)
+        if instrument is None or self._clock.now() - self._born > OPENING_US:
+            return None
+        prices = self.prices
+        if prices.mid(instrument_id) is None or prices.usd_rate(instrument.quote_currency) is None:
+            return f"the price of {instrument_id} is not known yet"
+        return None
+
     def candidates(self, instrument_id: str, tenant: str) -> tuple[Candidate, ...]:
         """Every dealer, with what speaks against asking it now. Asking counts towards its
         throttle."""
