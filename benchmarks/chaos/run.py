@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -24,7 +25,7 @@ from benchmarks.chaos.report import tell
 from benchmarks.chaos.signs import Signs
 from benchmarks.chaos.target import TENANTS, Target
 from benchmarks.harness import context
-from benchmarks.own_platform import orion
+from benchmarks.own_platform import machine, orion
 from benchmarks.rfq_to_trade import OPEN_DEALERS
 from orion.platform.faults import ENVIRONMENT
 
@@ -85,7 +86,7 @@ async def _hurt(plan: Plan, target: Target, history: History) -> Done:
     client = Client(target.port)
     users = target.users()
     load = Load(client, users, history, signs, workers=plan.workers, seed=plan.seed)
-    began = time.monotonic()
+    began, burnt = time.monotonic(), machine()[0]
     try:
         async with load, Probes(client, target.port, users[0], signs, load):
             await _warm(signs, load)
@@ -95,7 +96,7 @@ async def _hurt(plan: Plan, target: Target, history: History) -> Done:
                     await _faults(plan, target, history, signs, load, done)
             except TimeoutError:
                 done.wrong.append(f"the time of {plan.minutes:g} minutes was over")
-        took = time.monotonic() - began
+        took, burnt = time.monotonic() - began, machine()[0] - burnt
         asked_again = await load.settle()
         await _quiet(target, done)
     finally:
@@ -112,10 +113,14 @@ async def _hurt(plan: Plan, target: Target, history: History) -> Done:
         "kills": done.kills,
         "other faults": len(done.fired) - done.kills,
         "seconds under load": round(took, 1),
+        "the machine's CPU ms for one, others' included": round(burnt * 1000 / history.acked, 1),
     }
     _floors(plan, done)
     for verb in (["verify"], ["audit", "verify"]):
         done.wrong += await asyncio.to_thread(_verb, target, verb)
+    if done.wrong:
+        kept = history.path.with_suffix("").with_suffix(".logs")
+        shutil.copytree(target.settings.data_dir / "logs", kept, dirs_exist_ok=True)
     return done
 
 

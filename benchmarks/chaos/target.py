@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -140,14 +139,3 @@ def _name(process: psutil.Process) -> str:
     if first.startswith(("valkey-server", "redis-server")):
         return "redis"
     return ""
-
-
-def logs(target: Target) -> dict[str, int]:
-    """Error lines by process: a look at what the platform itself said."""
-    found: dict[str, int] = {}
-    for path in sorted((target.settings.data_dir / "logs").glob("*.log")):
-        for line in path.read_text(errors="replace").splitlines():
-            with contextlib.suppress(ValueError):
-                if json.loads(line).get("level") == "error":
-                    found[path.stem] = found.get(path.stem, 0) + 1
-    return found
