@@ -25,8 +25,9 @@ CLOCK = SystemClock()
 
 class Audit(audit_pb2_grpc.AuditServiceServicer):
     async def GetTimeline(self, request, context):
-        who = current_caller().user
-        return audit_pb2.TimelineResponse(items=[audit_pb2.AuditEntry(service=who)])
+        who, shown = current_caller().user, context.auth_context()["x509_pem_cert"][0]
+        entry = audit_pb2.AuditEntry(service=who, summary=shown.decode())
+        return audit_pb2.TimelineResponse(items=[entry])
 
 
 def authority(folder: Path, clock: Clock = CLOCK) -> Authority:
@@ -177,6 +178,28 @@ async def test_a_new_certificate_is_shown_without_a_restart(folder):
         assert await ask(address, "rfq", credentials(folder, "rfq")) == "rfq"
 
 
+async def test_a_caller_shows_its_new_certificate_without_a_restart(folder):
+    names = [Names("audit", ("audit",)), Names("rfq", ("rfq",))]
+    async with serving(folder, "127.0.0.1:0") as address:
+        mine = credentials(folder, "rfq")
+        tokens = ServiceTokens(KEY, "rfq", CLOCK)
+        directory = Directory({"audit": (address,)}, tokens, credentials=mine)
+        stub = audit_pb2_grpc.AuditServiceStub(directory.channel("audit"))
+
+        async def shown() -> str:
+            request = audit_pb2.TimelineRequest()
+            answer = await stub.GetTimeline(request, metadata=directory.as_service())
+            return answer.items[0].summary.strip()
+
+        assert await shown() == (folder / "rfq.pem").read_text().strip()
+        for name in ("ca.pem", "ca.key"):
+            (folder / name).unlink()
+        authority(folder).keep(names)
+        mine.look()
+        assert await shown() == (folder / "rfq.pem").read_text().strip()
+        await directory.close()
+
+
 async def test_files_that_do_not_fit_together_change_nothing(folder):
     async with serving(folder, "127.0.0.1:0") as address:
         mine = credentials(folder, "rfq")
@@ -206,6 +229,11 @@ def test_certificates_are_renewed_before_they_end(tmp_path):
     assert ours.keep(changed, days=30) == ["rfq.pem"]
     (tmp_path / "audit.key").unlink()
     assert ours.keep(changed, days=30) == ["audit.pem"]
+    without = [changed[0], Names("audit", ("audit",))]  # what was asked for once is kept
+    assert ours.keep(without, days=30) == []
+    clock.advance(21 * DAY)
+    assert ours.keep(without, days=30) == ["rfq.pem", "audit.pem"]
+    assert ours.keep(changed, days=30) == []
     for path in tmp_path.iterdir():
         assert path.stat().st_mode & 0o077 == 0
 

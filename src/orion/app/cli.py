@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from orion.app.cli_certs import certs
 from orion.app.cli_ground import FAILED, INTERRUPTED, NOT_THERE, DataDir, fail, run, settings_with
 from orion.app.cli_replay import archive_verbs, replay, sandbox_verbs
 from orion.app.origin import Origin
@@ -342,6 +343,7 @@ def verify(data_dir: DataDir = None) -> None:
 
 
 app.command()(replay)
+app.command()(certs)
 
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -28,6 +28,7 @@ LEAF_DAYS = 30
 RENEW_AT = 2 / 3  # of a certificate's life
 BACKDATE = timedelta(minutes=5)  # clocks differ
 CA_FILE, CA_KEY = "ca.pem", "ca.key"
+OWN_DOMAIN = ".orion.internal"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ def spiffe(env: str, name: str) -> str:
 
 def host_of(env: str, service: str) -> str:
     """The DNS name that stands for a service in certificates, wherever it runs."""
-    return f"{service.replace('_', '-').lower()}.{env}.orion.internal"
+    return f"{service.replace('_', '-').lower()}.{env}{OWN_DOMAIN}"
 
 
 class Authority:
@@ -60,14 +61,16 @@ class Authority:
     def keep(
         self, wanted: Iterable[Names], *, days: int = LEAF_DAYS, anew: bool = False
     ) -> list[str]:
-        """Makes what is missing, names other than it should, is of another authority or has less
-        than a third of its life left (`anew`: everything). Returns the files that were written.
+        """Makes what is missing, names others than it should, is of another authority or has less
+        than a third of its life left (`anew`: everything). Hosts that a certificate names already
+        are kept. Returns the files that were written.
         """
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         key, certificate, written = self._own()
         for names in wanted:
-            if anew or not self._is_good(names, certificate):
-                self._issue(names, key, certificate, days)
+            found = self._found(names)
+            if anew or found is None or not self._is_good(found, names, certificate):
+                self._issue(_with_hosts_of(found, names), key, certificate, days)
                 written.append(f"{names.file}.pem")
         return written
 
@@ -97,19 +100,22 @@ class Authority:
         write_private(path, _pem(key))
         return key, own, [CA_FILE]
 
-    def _is_good(self, names: Names, authority: x509.Certificate) -> bool:
+    def _found(self, names: Names) -> x509.Certificate | None:
         path = self._folder / f"{names.file}.pem"
         if not path.exists() or not path.with_suffix(".key").exists():
-            return False
-        found = x509.load_pem_x509_certificate(path.read_bytes())
+            return None
+        return x509.load_pem_x509_certificate(path.read_bytes())
+
+    def _is_good(self, found: x509.Certificate, names: Names, authority: x509.Certificate) -> bool:
         begin, end = found.not_valid_before_utc, found.not_valid_after_utc
-        san = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         try:
             found.verify_directly_issued_by(authority)
         except Exception:  # another authority's, in whatever way that shows
             return False
+        there, wanted = set(_san_of(found)), set(self._san(names))
+        spoken = {n for n in there if isinstance(n, x509.UniformResourceIdentifier)}
         is_young = self._now() < begin + (end - begin) * RENEW_AT
-        return is_young and san == self._san(names)
+        return is_young and wanted <= there and spoken <= wanted
 
     def _san(self, names: Names) -> x509.SubjectAlternativeName:
         uris = [x509.UniformResourceIdentifier(spiffe(self._env, n)) for n in names.spoken]
@@ -146,6 +152,20 @@ class Authority:
         # The key first: who reads between the two sees that they do not fit, and waits.
         write_private(path.with_suffix(".key"), _pem(key))
         write_private(path, certificate.public_bytes(serialization.Encoding.PEM))
+
+
+def _san_of(certificate: x509.Certificate) -> x509.SubjectAlternativeName:
+    return certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+
+
+def _with_hosts_of(found: x509.Certificate | None, names: Names) -> Names:
+    """Hosts that were once asked for are kept when a certificate is renewed; names that stand for
+    services are not."""
+    if found is None:
+        return names
+    there = (n for n in _san_of(found) if not isinstance(n, x509.UniformResourceIdentifier))
+    kept = [str(n.value) for n in there if not str(n.value).endswith(OWN_DOMAIN)]
+    return replace(names, hosts=tuple(dict.fromkeys([*names.hosts, *kept])))
 
 
 def expiry_of(pem: bytes) -> datetime:

@@ -5,8 +5,10 @@ ones.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from copy import copy
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -16,8 +18,9 @@ import structlog
 
 from orion.platform.caller import Caller
 from orion.platform.errors import Coded, NotOwner, Unavailable, catalogue
-from orion.platform.rpc.copies import CopiesChannel
+from orion.platform.rpc.breaker import Budget
 from orion.platform.rpc.local import Home
+from orion.platform.rpc.route import Line, Route
 from orion.platform.rpc.tls import Credentials
 
 OPTIONS = (
@@ -28,6 +31,26 @@ OPTIONS = (
     ("grpc.min_reconnect_backoff_ms", 50),
     ("grpc.max_reconnect_backoff_ms", 1000),
     ("grpc.use_local_subchannel_pool", 1),
+    # Who is silent for longer than both together is gone: a process that hangs, a cut cable.
+    ("grpc.keepalive_time_ms", 3_000),
+    ("grpc.keepalive_timeout_ms", 4_000),
+    ("grpc.http2.ping_timeout_ms", 4_000),  # a minute by itself, and it alone decides
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.http2.min_ping_interval_without_data_ms", 1_000),
+    ("grpc.http2.max_ping_strikes", 0),
+)
+TAKES_CALLS = "orion"  # in gRPC's health service: until the process is about to end
+SPREAD = (
+    (
+        "grpc.service_config",
+        json.dumps(
+            {
+                "loadBalancingConfig": [{"round_robin": {}}],
+                "healthCheckConfig": {"serviceName": TAKES_CALLS},
+            }
+        ),
+    ),
 )
 CARRIED = ("request_id", "correlation_id", "entity_id")  # goes along with every call
 Metadata = tuple[tuple[str, str], ...]
@@ -35,7 +58,8 @@ Metadata = tuple[tuple[str, str], ...]
 
 class Directory:
     """Where the copies of each service are. `service_token` mints the token with which this
-    process speaks for itself. Calls to the address of `home` stay in this process.
+    process speaks for itself. Calls to the address of `home` stay in this process; all others go
+    by a Route. `repeatable`: the methods that may be asked twice, as the contract says.
     """
 
     def __init__(
@@ -44,21 +68,23 @@ class Directory:
         service_token: Callable[[], str],
         home: Home | None = None,
         credentials: Credentials | None = None,
+        repeatable: Iterable[str] = (),
     ):
         self._addresses = {
             name: (given,) if isinstance(given, str) else tuple(given)
             for name, given in addresses.items()
         }
-        self.credentials = credentials
-        self._token = service_token
-        self.home = home
-        self._channels: dict[str, grpc.aio.Channel] = {}  # by address
-        self._shared: dict[str, grpc.aio.Channel] = {}  # by service, where it has copies
+        self.home, self.credentials = home, credentials
+        self._token, self._repeatable = service_token, frozenset(repeatable)
+        self._connections: dict[str, grpc.aio.Channel] = {}  # in the clear: one per address
+        self._lines: dict[tuple[str, str], Line] = {}
+        self._routes: dict[tuple[str, str | None], Route] = {}
+        self._budgets: dict[str, Budget] = {}
 
     def speaking_as(self, service_token: Callable[[], str]) -> Directory:
         """The same connections, with another service's own voice."""
-        other = Directory(self._addresses, service_token, self.home, self.credentials)
-        other._channels, other._shared = self._channels, self._shared
+        other = copy(self)
+        other._token = service_token
         return other
 
     def channel(self, service: str, address: str | None = None) -> grpc.aio.Channel:
@@ -66,33 +92,50 @@ class Directory:
         one copy of it by address). Connects lazily; cached.
         """
         copies = (address,) if address else self._addresses[service]
-        if len(copies) == 1:
-            return self._to(service, copies[0])
         if self.home is not None and self.home.address in copies:
             return self.home.channel
-        if service not in self._shared:
-            self._shared[service] = CopiesChannel([self._to(service, copy) for copy in copies])
-        return self._shared[service]
+        key = (service, address)
+        if key not in self._routes:
+            self._routes[key] = Route(
+                [self._line(service, one) for one in copies],
+                self._budgets.setdefault(service, Budget()),
+                self._repeatable,
+                None if address else partial(self._owner, service),
+            )
+        return self._routes[key]
 
     def copies(self, service: str) -> tuple[str, ...]:
         """The addresses of all copies of a service."""
         return self._addresses[service]
 
-    def _to(self, service: str, target: str) -> grpc.aio.Channel:
-        if self.home is not None and target == self.home.address:
+    def _owner(self, service: str, address: str) -> Line | grpc.aio.Channel:
+        if self.home is not None and self.home.address == address:
             return self.home.channel
-        # Over TLS it matters who is expected there, not only where.
-        key = target if self.credentials is None else f"{service}@{target}"
-        if key not in self._channels:
-            self._channels[key] = self._connection(service, target)
-        return self._channels[key]
+        return self._line(service, address)
 
-    def _connection(self, service: str, target: str) -> grpc.aio.Channel:
+    def _line(self, service: str, address: str) -> Line:
+        key = (service, address)
+        if key not in self._lines:
+            secure = self.credentials
+            self._lines[key] = Line(
+                service,
+                address,
+                partial(self._connection, service, address),
+                (lambda: 0) if secure is None else (lambda: secure.generation),
+            )
+        return self._lines[key]
+
+    def _connection(self, service: str, address: str) -> grpc.aio.Channel:
+        # A name may stand for several machines: gRPC asks those in turn that take calls.
+        options = (*OPTIONS, *(SPREAD if address.startswith(("dns:", "ipv4:", "ipv6:")) else ()))
         secure = self.credentials
-        if secure is None:
-            return grpc.aio.insecure_channel(target, options=OPTIONS)
-        options = (*OPTIONS, *secure.calling_options(service))
-        return grpc.aio.secure_channel(target, secure.for_calling(), options=options)
+        if secure is not None:
+            # It matters who is expected there, not only where.
+            options += secure.calling_options(service)
+            return grpc.aio.secure_channel(address, secure.for_calling(), options=options)
+        if address not in self._connections:
+            self._connections[address] = grpc.aio.insecure_channel(address, options=options)
+        return self._connections[address]
 
     def as_user(self, caller: Caller) -> Metadata:
         """Metadata of a call on behalf of a user: the user's own token, verified again over
@@ -104,9 +147,9 @@ class Directory:
         return (("authorization", f"Bearer {self._token()}"), *_context())
 
     async def close(self) -> None:
-        """Closes all channels."""
-        for channel in self._channels.values():
-            await channel.close(grace=0.2)
+        """Closes all connections."""
+        for line in self._lines.values():
+            await line.close()
 
 
 def _context() -> Metadata:
@@ -128,6 +171,8 @@ def error_of(error: grpc.aio.AioRpcError) -> Exception:
             extra = json.loads(trailers.get("orion-extra-bin", b"{}"))
         retry = trailers.get("orion-retry-after")
         detail = error.details() or ""
+        if code == "SYS-905":  # said by our own side of the call
+            return Unavailable(detail, code=code, retry_after_s=float(retry or 1))
         return Coded(str(code), detail, retry_after_s=float(retry) if retry else None, extra=extra)
     if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
         return Unavailable("No answer in time; the outcome is unknown", code="SYS-902")

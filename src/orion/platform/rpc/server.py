@@ -24,7 +24,7 @@ from orion.platform import telemetry
 from orion.platform.caller import Caller
 from orion.platform.errors import Coded, NotOwner
 from orion.platform.ids import new_uuid
-from orion.platform.rpc.client import CARRIED, OPTIONS
+from orion.platform.rpc.client import CARRIED, OPTIONS, TAKES_CALLS
 from orion.platform.rpc.local import Home
 from orion.platform.rpc.tls import Credentials, Peers
 
@@ -208,6 +208,7 @@ class RpcServer:
         if self._address.startswith("unix:"):
             Path(self._address.removeprefix("unix:")).unlink(missing_ok=True)
         await self.set_ready(False)  # the health service begins with yes
+        await self._health.set(TAKES_CALLS, health_pb2.HealthCheckResponse.SERVING)
         if self._credentials is None:
             self.port = self.server.add_insecure_port(self._address)
         else:
@@ -228,5 +229,7 @@ class RpcServer:
 
     async def stop(self, grace_s: float = 1.0) -> None:
         """Takes no new calls and gives running ones `grace_s`."""
+        await self.set_ready(False)
+        await self._health.set(TAKES_CALLS, health_pb2.HealthCheckResponse.NOT_SERVING)
         closing = () if self._home is None else (self._home.close(grace_s),)
         await asyncio.gather(self.server.stop(grace_s), *closing)

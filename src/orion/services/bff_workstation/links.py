@@ -51,17 +51,10 @@ class Links:
     async def _call(
         self, caller: Caller, service: str, method: str, request: Any, timeout_s: float
     ) -> Any:
-        address = None
-        for _ in range(2):
-            try:
-                channel = self._directory.channel(service, address)
-                call = getattr(STUBS[service](channel), method)
-                async with rpc_errors():
-                    metadata = self._directory.as_user(caller)
-                    return await call(request, timeout=timeout_s, metadata=metadata)
-            except NotOwner as moved:
-                # Another copy holds the partition now and said so: go there once.
-                if moved.address is None:
-                    break
-                address = moved.address
-        raise Unavailable("The owner of this entity is changing; try again")
+        call = getattr(STUBS[service](self._directory.channel(service)), method)
+        try:
+            async with rpc_errors():
+                metadata = self._directory.as_user(caller)
+                return await call(request, timeout=timeout_s, metadata=metadata)
+        except NotOwner as moving:
+            raise Unavailable("The owner of this entity is changing; try again") from moving

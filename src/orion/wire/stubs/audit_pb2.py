@@ -24,13 +24,15 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x0b\x61udit.proto\x12\x08orion.v1\")\n\x0fTimelineRequest\x12\x16\n\x0e\x63orrelation_id\x18\x01 \x01(\t\"\xe9\x01\n\nAuditEntry\x12\x16\n\x0eoccurred_at_us\x18\x01 \x01(\x03\x12\x0f\n\x07service\x18\x02 \x01(\t\x12\x12\n\nevent_type\x18\x03 \x01(\t\x12\x10\n\x08\x65vent_id\x18\x04 \x01(\t\x12\x13\n\x0b\x65ntity_type\x18\x05 \x01(\t\x12\x11\n\tentity_id\x18\x06 \x01(\t\x12\x10\n\x08sequence\x18\x07 \x01(\x04\x12\r\n\x05topic\x18\x08 \x01(\t\x12\x11\n\tpartition\x18\t \x01(\r\x12\x0e\n\x06offset\x18\n \x01(\x04\x12\x0f\n\x07payload\x18\x0b \x01(\x0c\x12\x0f\n\x07summary\x18\x0c \x01(\t\"7\n\x10TimelineResponse\x12#\n\x05items\x18\x01 \x03(\x0b\x32\x14.orion.v1.AuditEntry2T\n\x0c\x41uditService\x12\x44\n\x0bGetTimeline\x12\x19.orion.v1.TimelineRequest\x1a\x1a.orion.v1.TimelineResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x0b\x61udit.proto\x12\x08orion.v1\")\n\x0fTimelineRequest\x12\x16\n\x0e\x63orrelation_id\x18\x01 \x01(\t\"\xe9\x01\n\nAuditEntry\x12\x16\n\x0eoccurred_at_us\x18\x01 \x01(\x03\x12\x0f\n\x07service\x18\x02 \x01(\t\x12\x12\n\nevent_type\x18\x03 \x01(\t\x12\x10\n\x08\x65vent_id\x18\x04 \x01(\t\x12\x13\n\x0b\x65ntity_type\x18\x05 \x01(\t\x12\x11\n\tentity_id\x18\x06 \x01(\t\x12\x10\n\x08sequence\x18\x07 \x01(\x04\x12\r\n\x05topic\x18\x08 \x01(\t\x12\x11\n\tpartition\x18\t \x01(\r\x12\x0e\n\x06offset\x18\n \x01(\x04\x12\x0f\n\x07payload\x18\x0b \x01(\x0c\x12\x0f\n\x07summary\x18\x0c \x01(\t\"7\n\x10TimelineResponse\x12#\n\x05items\x18\x01 \x03(\x0b\x32\x14.orion.v1.AuditEntry2Y\n\x0c\x41uditService\x12I\n\x0bGetTimeline\x12\x19.orion.v1.TimelineRequest\x1a\x1a.orion.v1.TimelineResponse\"\x03\x90\x02\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'audit_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_AUDITSERVICE'].methods_by_name['GetTimeline']._loaded_options = None
+  _globals['_AUDITSERVICE'].methods_by_name['GetTimeline']._serialized_options = b'\220\002\001'
   _globals['_TIMELINEREQUEST']._serialized_start=25
   _globals['_TIMELINEREQUEST']._serialized_end=66
   _globals['_AUDITENTRY']._serialized_start=69
@@ -38,5 +40,5 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TIMELINERESPONSE']._serialized_start=304
   _globals['_TIMELINERESPONSE']._serialized_end=359
   _globals['_AUDITSERVICE']._serialized_start=361
-  _globals['_AUDITSERVICE']._serialized_end=445
+  _globals['_AUDITSERVICE']._serialized_end=450
 # @@protoc_insertion_point(module_scope)

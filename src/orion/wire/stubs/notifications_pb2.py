@@ -24,13 +24,17 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13notifications.proto\x12\x08orion.v1\"\xbb\x02\n\x0cNotification\x12\x17\n\x0fnotification_id\x18\x01 \x01(\t\x12\x11\n\ttenant_id\x18\x02 \x01(\t\x12\x0c\n\x04user\x18\x03 \x01(\t\x12\x0c\n\x04kind\x18\x04 \x01(\t\x12\x10\n\x08severity\x18\x05 \x01(\t\x12\r\n\x05title\x18\x06 \x01(\t\x12\x0c\n\x04text\x18\x07 \x01(\t\x12\r\n\x05\x61t_us\x18\x08 \x01(\x03\x12\x1b\n\x0e\x63orrelation_id\x18\t \x01(\tH\x00\x88\x01\x01\x12\x13\n\x06rfq_id\x18\n \x01(\tH\x01\x88\x01\x01\x12\x15\n\x08trade_id\x18\x0b \x01(\tH\x02\x88\x01\x01\x12\x0c\n\x04read\x18\x0c \x01(\x08\x12\x12\n\npermission\x18\r \x01(\t\x12\x0f\n\x07subject\x18\x0e \x01(\tB\x11\n\x0f_correlation_idB\t\n\x07_rfq_idB\x0b\n\t_trade_id\"\x1b\n\x19WatchNotificationsRequest\")\n\x18ListNotificationsRequest\x12\r\n\x05limit\x18\x01 \x01(\r\"M\n\x12NotificationUpdate\x12%\n\x05items\x18\x01 \x03(\x0b\x32\x16.orion.v1.Notification\x12\x10\n\x08snapshot\x18\x02 \x01(\x08\"+\n\x0fMarkReadRequest\x12\x18\n\x10notification_ids\x18\x01 \x03(\t\"\"\n\x10MarkReadResponse\x12\x0e\n\x06marked\x18\x01 \x01(\r2\x8a\x02\n\x13NotificationService\x12Y\n\x12WatchNotifications\x12#.orion.v1.WatchNotificationsRequest\x1a\x1c.orion.v1.NotificationUpdate0\x01\x12U\n\x11ListNotifications\x12\".orion.v1.ListNotificationsRequest\x1a\x1c.orion.v1.NotificationUpdate\x12\x41\n\x08MarkRead\x12\x19.orion.v1.MarkReadRequest\x1a\x1a.orion.v1.MarkReadResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13notifications.proto\x12\x08orion.v1\"\xbb\x02\n\x0cNotification\x12\x17\n\x0fnotification_id\x18\x01 \x01(\t\x12\x11\n\ttenant_id\x18\x02 \x01(\t\x12\x0c\n\x04user\x18\x03 \x01(\t\x12\x0c\n\x04kind\x18\x04 \x01(\t\x12\x10\n\x08severity\x18\x05 \x01(\t\x12\r\n\x05title\x18\x06 \x01(\t\x12\x0c\n\x04text\x18\x07 \x01(\t\x12\r\n\x05\x61t_us\x18\x08 \x01(\x03\x12\x1b\n\x0e\x63orrelation_id\x18\t \x01(\tH\x00\x88\x01\x01\x12\x13\n\x06rfq_id\x18\n \x01(\tH\x01\x88\x01\x01\x12\x15\n\x08trade_id\x18\x0b \x01(\tH\x02\x88\x01\x01\x12\x0c\n\x04read\x18\x0c \x01(\x08\x12\x12\n\npermission\x18\r \x01(\t\x12\x0f\n\x07subject\x18\x0e \x01(\tB\x11\n\x0f_correlation_idB\t\n\x07_rfq_idB\x0b\n\t_trade_id\"\x1b\n\x19WatchNotificationsRequest\")\n\x18ListNotificationsRequest\x12\r\n\x05limit\x18\x01 \x01(\r\"M\n\x12NotificationUpdate\x12%\n\x05items\x18\x01 \x03(\x0b\x32\x16.orion.v1.Notification\x12\x10\n\x08snapshot\x18\x02 \x01(\x08\"+\n\x0fMarkReadRequest\x12\x18\n\x10notification_ids\x18\x01 \x03(\t\"\"\n\x10MarkReadResponse\x12\x0e\n\x06marked\x18\x01 \x01(\r2\x94\x02\n\x13NotificationService\x12Y\n\x12WatchNotifications\x12#.orion.v1.WatchNotificationsRequest\x1a\x1c.orion.v1.NotificationUpdate0\x01\x12Z\n\x11ListNotifications\x12\".orion.v1.ListNotificationsRequest\x1a\x1c.orion.v1.NotificationUpdate\"\x03\x90\x02\x01\x12\x46\n\x08MarkRead\x12\x19.orion.v1.MarkReadRequest\x1a\x1a.orion.v1.MarkReadResponse\"\x03\x90\x02\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'notifications_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_NOTIFICATIONSERVICE'].methods_by_name['ListNotifications']._loaded_options = None
+  _globals['_NOTIFICATIONSERVICE'].methods_by_name['ListNotifications']._serialized_options = b'\220\002\001'
+  _globals['_NOTIFICATIONSERVICE'].methods_by_name['MarkRead']._loaded_options = None
+  _globals['_NOTIFICATIONSERVICE'].methods_by_name['MarkRead']._serialized_options = b'\220\002\002'
   _globals['_NOTIFICATION']._serialized_start=34
   _globals['_NOTIFICATION']._serialized_end=349
   _globals['_WATCHNOTIFICATIONSREQUEST']._serialized_start=351
@@ -44,5 +48,5 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MARKREADRESPONSE']._serialized_start=547
   _globals['_MARKREADRESPONSE']._serialized_end=581
   _globals['_NOTIFICATIONSERVICE']._serialized_start=584
-  _globals['_NOTIFICATIONSERVICE']._serialized_end=850
+  _globals['_NOTIFICATIONSERVICE']._serialized_end=860
 # @@protoc_insertion_point(module_scope)

@@ -24,13 +24,17 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x0fworkspace.proto\x12\x08orion.v1\"\x17\n\x15GetPreferencesRequest\",\n\x0bPreferences\x12\x0f\n\x07version\x18\x01 \x01(\r\x12\x0c\n\x04\x62ody\x18\x02 \x01(\x0c\"6\n\x15PutPreferencesRequest\x12\x0f\n\x07version\x18\x01 \x01(\r\x12\x0c\n\x04\x62ody\x18\x02 \x01(\x0c\"\x17\n\x15ListWatchlistsRequest\"z\n\tWatchlist\x12\x14\n\x0cwatchlist_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x16\n\x0einstrument_ids\x18\x03 \x03(\t\x12\x0e\n\x06pinned\x18\x04 \x03(\t\x12\x10\n\x08position\x18\x05 \x01(\r\x12\x0f\n\x07version\x18\x06 \x01(\r\"<\n\x16ListWatchlistsResponse\x12\"\n\x05items\x18\x01 \x03(\x0b\x32\x13.orion.v1.Watchlist\"V\n\x13PutWatchlistRequest\x12&\n\twatchlist\x18\x01 \x01(\x0b\x32\x13.orion.v1.Watchlist\x12\x17\n\x0fidempotency_key\x18\x02 \x01(\t\"?\n\x16\x44\x65leteWatchlistRequest\x12\x14\n\x0cwatchlist_id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\r\"\x19\n\x17\x44\x65leteWatchlistResponse2\x97\x03\n\x10WorkspaceService\x12H\n\x0eGetPreferences\x12\x1f.orion.v1.GetPreferencesRequest\x1a\x15.orion.v1.Preferences\x12H\n\x0ePutPreferences\x12\x1f.orion.v1.PutPreferencesRequest\x1a\x15.orion.v1.Preferences\x12S\n\x0eListWatchlists\x12\x1f.orion.v1.ListWatchlistsRequest\x1a .orion.v1.ListWatchlistsResponse\x12\x42\n\x0cPutWatchlist\x12\x1d.orion.v1.PutWatchlistRequest\x1a\x13.orion.v1.Watchlist\x12V\n\x0f\x44\x65leteWatchlist\x12 .orion.v1.DeleteWatchlistRequest\x1a!.orion.v1.DeleteWatchlistResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x0fworkspace.proto\x12\x08orion.v1\"\x17\n\x15GetPreferencesRequest\",\n\x0bPreferences\x12\x0f\n\x07version\x18\x01 \x01(\r\x12\x0c\n\x04\x62ody\x18\x02 \x01(\x0c\"6\n\x15PutPreferencesRequest\x12\x0f\n\x07version\x18\x01 \x01(\r\x12\x0c\n\x04\x62ody\x18\x02 \x01(\x0c\"\x17\n\x15ListWatchlistsRequest\"z\n\tWatchlist\x12\x14\n\x0cwatchlist_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x16\n\x0einstrument_ids\x18\x03 \x03(\t\x12\x0e\n\x06pinned\x18\x04 \x03(\t\x12\x10\n\x08position\x18\x05 \x01(\r\x12\x0f\n\x07version\x18\x06 \x01(\r\"<\n\x16ListWatchlistsResponse\x12\"\n\x05items\x18\x01 \x03(\x0b\x32\x13.orion.v1.Watchlist\"V\n\x13PutWatchlistRequest\x12&\n\twatchlist\x18\x01 \x01(\x0b\x32\x13.orion.v1.Watchlist\x12\x17\n\x0fidempotency_key\x18\x02 \x01(\t\"?\n\x16\x44\x65leteWatchlistRequest\x12\x14\n\x0cwatchlist_id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\r\"\x19\n\x17\x44\x65leteWatchlistResponse2\xa1\x03\n\x10WorkspaceService\x12M\n\x0eGetPreferences\x12\x1f.orion.v1.GetPreferencesRequest\x1a\x15.orion.v1.Preferences\"\x03\x90\x02\x01\x12H\n\x0ePutPreferences\x12\x1f.orion.v1.PutPreferencesRequest\x1a\x15.orion.v1.Preferences\x12X\n\x0eListWatchlists\x12\x1f.orion.v1.ListWatchlistsRequest\x1a .orion.v1.ListWatchlistsResponse\"\x03\x90\x02\x01\x12\x42\n\x0cPutWatchlist\x12\x1d.orion.v1.PutWatchlistRequest\x1a\x13.orion.v1.Watchlist\x12V\n\x0f\x44\x65leteWatchlist\x12 .orion.v1.DeleteWatchlistRequest\x1a!.orion.v1.DeleteWatchlistResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'workspace_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_WORKSPACESERVICE'].methods_by_name['GetPreferences']._loaded_options = None
+  _globals['_WORKSPACESERVICE'].methods_by_name['GetPreferences']._serialized_options = b'\220\002\001'
+  _globals['_WORKSPACESERVICE'].methods_by_name['ListWatchlists']._loaded_options = None
+  _globals['_WORKSPACESERVICE'].methods_by_name['ListWatchlists']._serialized_options = b'\220\002\001'
   _globals['_GETPREFERENCESREQUEST']._serialized_start=29
   _globals['_GETPREFERENCESREQUEST']._serialized_end=52
   _globals['_PREFERENCES']._serialized_start=54
@@ -50,5 +54,5 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DELETEWATCHLISTRESPONSE']._serialized_start=520
   _globals['_DELETEWATCHLISTRESPONSE']._serialized_end=545
   _globals['_WORKSPACESERVICE']._serialized_start=548
-  _globals['_WORKSPACESERVICE']._serialized_end=955
+  _globals['_WORKSPACESERVICE']._serialized_end=965
 # @@protoc_insertion_point(module_scope)
