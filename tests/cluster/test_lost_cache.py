@@ -139,11 +139,16 @@ async def test_lists_go_on_and_no_change_is_lost(
                     )
                     assert made.status_code in (200, 201), made.text
 
+                async def degraded() -> list[str]:
+                    return (await trader.get("/readyz")).json()["degraded"]
+
                 await make("one")
+                assert await degraded() == []
                 assert await names() == ["one"]
                 await redis.process.kill()
                 await make("two")
                 assert await names() == ["one", "two"] and cache.is_lost
+                assert await degraded() == ["cache"]
                 await redis.start()
                 await make("three")
 
@@ -152,6 +157,7 @@ async def test_lists_go_on_and_no_change_is_lost(
                     return not cache.is_lost
 
                 await until(is_back)
+                assert await degraded() == []
                 redis.process.pause()
                 await make("four")
                 assert await names() == ["one", "two", "three", "four"] and cache.is_lost

@@ -17,6 +17,7 @@ from joserfc.jwk import ECKey
 from websockets.asyncio.client import ClientConnection
 
 from orion.platform.auth import ServiceTokens, StaticKeys, Verifier
+from orion.platform.cache.memory import MemoryCache
 from orion.platform.clock import SystemClock
 from orion.platform.config import Settings
 from orion.platform.errors import Coded
@@ -196,7 +197,7 @@ class World:
 
 @contextlib.asynccontextmanager
 async def running(
-    *, elsewhere: dict[str, str] | None = None, **config: Any
+    *, elsewhere: dict[str, str] | None = None, cache: Any = None, **config: Any
 ) -> AsyncIterator[World]:
     """An edge with this configuration. `elsewhere`: services that are real, and where."""
     clock = SystemClock()
@@ -212,7 +213,8 @@ async def running(
         tokens = ServiceTokens(SERVICE_KEY, "push_edge", clock)
         directory = Directory({**dict.fromkeys(SERVICES, address), **(elsewhere or {})}, tokens)
         settings = Settings(environment={"ORION_DATA_DIR": folder}, file=_empty(folder))
-        ports = Ports(clock, None, None, None, None, directory, verifier, settings, None)
+        held = cache or MemoryCache()
+        ports = Ports(clock, None, None, None, held, directory, verifier, settings, None)
         module = build(ports, Config(**config))
         tasks = [asyncio.ensure_future(t()) for t in module.tasks]
         try:

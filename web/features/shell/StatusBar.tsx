@@ -55,7 +55,8 @@ const STREAMS: Record<string, string> = {
 export function degradedText(degraded: readonly string[]): string {
   const lost = degraded.flatMap((one) => STREAMS[one] ?? []);
   if (lost.length > 0) return `Not coming in: ${lost.join(', ')}`;
-  return 'Screen rate is lowered: the platform is busy';
+  if (degraded.includes('rate')) return 'Screen rate is lowered: the platform is busy';
+  return 'Cache lost: answers come from the database';
 }
 
 export function StatusBar() {

@@ -257,7 +257,8 @@ export interface paths {
         };
         /**
          * Ready
-         * @description Every service answers, or 503 with the names of those that do not.
+         * @description Every service answers, or 503 with the names of those that do not. What the platform does
+         *     without for now is named besides.
          */
         get: operations["ApiV1ReadyzReadyz"];
         put?: never;
@@ -471,7 +472,8 @@ export interface paths {
         };
         /**
          * Ready
-         * @description Every service answers, or 503 with the names of those that do not.
+         * @description Every service answers, or 503 with the names of those that do not. What the platform does
+         *     without for now is named besides.
          */
         get: operations["ReadyzReadyz"];
         put?: never;
@@ -734,9 +736,12 @@ export interface components {
         };
         /**
          * Health
-         * @description Alive, or ready. `waitingFor` names what does not answer.
+         * @description Alive, or ready. `waitingFor` names what does not answer; `degraded` what is not there while
+         *         everything goes on without it (`cache`: answers come from the database).
          */
         Health: {
+            /** @default [] */
+            degraded: string[];
             /** @enum {unknown} */
             status: "ok" | "waiting";
             /** @default [] */

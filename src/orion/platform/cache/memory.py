@@ -36,6 +36,15 @@ class MemoryCache:
         self._spaces.clear()
         self._notes.clear()
 
+    @property
+    def is_lost(self) -> bool:
+        """See the port."""
+        return self._failing
+
+    async def ping(self) -> None:
+        """See the port."""
+        self._look()
+
     def _look(self) -> None:
         if self._failing:
             raise Unavailable("The cache does not answer")

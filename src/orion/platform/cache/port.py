@@ -29,6 +29,15 @@ class Cache(Protocol):
         """True when every process sees the same values."""
         ...
 
+    @property
+    def is_lost(self) -> bool:
+        """True from the first call without an answer until it is there again."""
+        ...
+
+    async def ping(self) -> None:
+        """Asks it whether it is there. Raises Unavailable."""
+        ...
+
     # ---- boards
 
     async def put(self, space: str, values: Mapping[str, bytes]) -> None:

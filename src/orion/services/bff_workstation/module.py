@@ -40,7 +40,9 @@ def build(ports: Ports, config: Config) -> Module:
             session_idle_seconds=settings.platform.session_idle_seconds,
             tenant_names=dict(n.split("=", 1) for n in config.tenant_names if "=" in n),
         ),
-        readiness=Readiness(ports.directory, PROBED, config.ready_timeout_ms / 1000),
+        readiness=Readiness(
+            ports.directory, PROBED, config.ready_timeout_ms / 1000, cache=ports.cache
+        ),
         sources=metrics.Sources(settings.run_dir),
         authenticate=sign_in.sessions.authenticate,
         config=config,

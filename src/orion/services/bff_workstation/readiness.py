@@ -1,4 +1,5 @@
-"""Ready means: every service this door needs answers its health check."""
+"""Ready means: every service this door needs answers its health check. What can be done without is
+no condition; that it is not there is said."""
 
 from __future__ import annotations
 
@@ -9,6 +10,8 @@ from typing import Any
 import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from orion.platform.cache.port import Cache
+from orion.platform.errors import Unavailable
 from orion.platform.rpc import Directory
 
 
@@ -21,6 +24,7 @@ class Readiness:
         services: Sequence[str],
         timeout_s: float,
         own: Callable[[], str | None] = lambda: None,
+        cache: Cache | None = None,
     ):
         self._directory, self._services, self._timeout_s, self._own = (
             directory,
@@ -28,6 +32,7 @@ class Readiness:
             timeout_s,
             own,
         )
+        self._cache = cache
 
     async def missing(self) -> list[str]:
         """Names of what does not answer, or is not ready yet."""
@@ -35,6 +40,16 @@ class Readiness:
         names = [s for s, fine in zip(self._services, answers, strict=True) if not fine]
         reason = self._own()
         return [*names, reason] if reason else names
+
+    async def degraded(self) -> list[str]:
+        """What is not there while everything goes on without it."""
+        if self._cache is None:
+            return []
+        try:
+            await self._cache.ping()
+        except Unavailable:
+            return ["cache"]
+        return []
 
     async def _is_serving(self, service: str) -> bool:
         try:

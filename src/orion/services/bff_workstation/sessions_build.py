@@ -53,7 +53,8 @@ def build_sessions(ports: Ports, http: httpx.AsyncClient) -> SessionParts:
     notes = Aside(ports.cache, "bff.sessions", CACHE_S) if ports.cache.is_shared else None
     store = SessionStore(ports.database, Vault(key), notes)
     # One process alone knows of each end by itself.
-    ended = EndedSessions(store.ended, ports.clock) if ports.cache.is_shared else None
+    has_others = ports.cache.is_shared or settings.platform.copies > 1
+    ended = EndedSessions(store.ended, ports.clock) if has_others else None
     sessions = Sessions(
         store,
         provider,

@@ -553,7 +553,10 @@ class ChangeWatchlist(Input, kw_only=True):
 
 
 class Health(Shape, kw_only=True):
-    """Alive, or ready. `waitingFor` names what does not answer."""
+    """Alive, or ready. `waitingFor` names what does not answer; `degraded` what is not there while
+    everything goes on without it (`cache`: answers come from the database).
+    """
 
     status: Literal["ok", "waiting"]
     waiting_for: list[str] = []
+    degraded: list[str] = []

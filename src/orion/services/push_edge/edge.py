@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 from orion.core.entitlement import Grants, may_see
@@ -46,6 +47,7 @@ PATH = b"/api/v1/stream"
 SWEEP_S = 0.25
 SIGN_IN_S = 5.0
 CATALOGUE_S = 30.0
+CACHE_LOOK_S = 2.0
 EXPIRY_LEEWAY_S = 5
 _SOCKETS = telemetry.gauge("ws_sessions", "Open WebSocket sessions")
 _CLOSED = telemetry.counter("ws_closed", "WebSocket sessions that ended")
@@ -304,9 +306,19 @@ class Edge:
                     peer.send(frame)
 
     def degraded(self) -> list[str]:
-        """What does not work as it should now, in words of the stream: its channels, and `rate`."""
+        """What does not work as it should now, in words of the stream: its channels, `rate`, and
+        `cache` while the platform goes on without one."""
         lost = [u.name for u in self.upstreams if not u.is_connected]
-        return lost + (["rate"] if self.ticks.pace.is_lowered else [])
+        lost += ["rate"] if self.ticks.pace.is_lowered else []
+        return lost + (["cache"] if self._ports.cache.is_lost else [])
+
+    async def watch_cache(self) -> None:
+        """Asks the cache how it is: nothing else here would find out."""
+        while self._ports.cache.is_shared:
+            with suppress(Unavailable):
+                await self._ports.cache.ping()
+            await asyncio.sleep(CACHE_LOOK_S)
+        await asyncio.Event().wait()
 
     async def catalogue(self) -> None:
         """Keeps the list of instruments: entitlements need their asset class."""

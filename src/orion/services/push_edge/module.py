@@ -50,6 +50,7 @@ def build(ports: Ports, config: Config) -> Module:
         edge.catalogue,
         edge.ticks.run,
         edge.sweep,
+        edge.watch_cache,
         edge.heartbeat,
     ]
     tasks += [upstream.run for upstream in edge.upstreams]

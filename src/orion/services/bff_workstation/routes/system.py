@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import msgspec
@@ -36,14 +37,15 @@ async def healthz() -> shapes.Health:
     summary="Ready",
 )
 async def readyz(readiness: Given[Readiness]) -> Response[shapes.Health]:
-    """Every service answers, or 503 with the names of those that do not."""
-    missing = await readiness.missing()
+    """Every service answers, or 503 with the names of those that do not. What the platform does
+    without for now is named besides."""
+    missing, degraded = await asyncio.gather(readiness.missing(), readiness.degraded())
     if missing:
-        body = shapes.Health(status="waiting", waiting_for=missing)
+        body = shapes.Health(status="waiting", waiting_for=missing, degraded=degraded)
         return Response(
             body, status_code=503, headers={"retry-after": "1", "cache-control": "no-store"}
         )
-    return Response(shapes.Health(status="ok"))
+    return Response(shapes.Health(status="ok", degraded=degraded))
 
 
 @get(
