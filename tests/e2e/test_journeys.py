@@ -226,7 +226,7 @@ async def test_sign_out_reaches_the_other_window(browser: Browser, stack: Stack)
         await screen.at("sign-out").click()
         await expect(other.at("connection")).to_have_attribute("data-state", "signed-out")
         await expect(other.at("connection-banner")).to_contain_text("session has ended")
-        await expect(screen.page.locator(USER_FIELD)).to_be_visible()
+        await expect(screen.page.get_by_text("You are signed out").first).to_be_visible()
 
 
 @pytest.mark.parametrize("theme", ["dark", "light"])

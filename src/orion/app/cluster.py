@@ -2,15 +2,16 @@
 as real servers on the loopback address, then every service as a process of its own: `orion up` with
 settings that name them.
 
-Servers lie in DATA_DIR/servers, their logs with them; they end with the platform and keep their
-data (Redis keeps none). What a cluster's operator would provide, secrets and topics, is made here.
+A server that a setting names already is used and not started. Those that are lie in
+DATA_DIR/servers, their logs with them; they end with the platform and keep their data (Redis keeps
+none). What a cluster's operator would provide, secrets and topics, is made here.
 """
 
 from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,51 +31,34 @@ from orion.platform.embedded import EmbeddedPostgres
 from orion.platform.secret_files import SecretFiles
 
 FIRST_PORT = 100  # the servers' ports begin so far above the public one
+RPC_PORT = 120  # and those of the services
 SECRETS = ("service.key", "cursor.key", "session.key", "audit.key")
 BFF_SECRET, PROGRAM_SECRET = "oidc-client-orion-bff", "oidc-client-orion-program-alpha"
 
 
 @dataclass(frozen=True)
-class Servers:
-    """What the platform stands on, running."""
+class Part:
+    """One server: the setting that names it, the server, and what the platform is told of it."""
 
-    postgres: EmbeddedPostgres
-    kafka: KafkaServer
-    redis: ValkeyServer
-    s3: SeaweedServer
-    keycloak: KeycloakServer
-    rpc_port: int
-
-    def flags(self) -> dict[str, Any]:
-        """The settings that name them."""
-        return {
-            "profile": "cluster",
-            "postgres_dsn": self.postgres.access.admin_dsn,
-            "kafka_bootstrap": self.kafka.bootstrap,
-            "kafka_replication": 1,
-            "redis_url": self.redis.url,
-            "redis_password_file": str(self.redis.password_file),
-            "blob_url": f"s3://{self.s3.bucket}/archive",
-            "blob_endpoint": self.s3.endpoint,
-            "blob_credentials_file": str(self.s3.credentials_file),
-            "oidc_issuer": self.keycloak.issuer,
-            "rpc_addresses": f"loopback:{self.rpc_port}",
-        }
+    setting: str
+    server: Any
+    told: Mapping[str, Any]
 
 
 @asynccontextmanager
-async def servers(settings: Settings, screen: Screen) -> AsyncIterator[Servers]:
-    """All of them, as long as the block lasts. Raises StartError."""
+async def servers(settings: Settings, screen: Screen) -> AsyncIterator[dict[str, Any]]:
+    """Those that no setting names, as long as the block lasts: the settings that name them. Raises
+    StartError.
+    """
     run_dir = settings.run_dir.with_name(f"{settings.run_dir.name}-s")
-    made = _servers(settings, settings.data_dir / "servers", run_dir)
-    parts = (made.postgres, made.kafka, made.redis, made.s3, made.keycloak)
+    made = _parts(settings, settings.data_dir / "servers", run_dir)
+    ours = {n: p for n, p in made.items() if not getattr(settings.platform, p.setting)}
     try:
-        with screen.step("Servers: PostgreSQL, Kafka, Redis, S3 and Keycloak") as done:
-            await _at_once(*(part.start() for part in parts))
-            done("Servers: PostgreSQL, Kafka, Redis, S3, Keycloak")
-        yield made
+        with screen.step(f"Servers: {', '.join(ours)}"):
+            await _at_once(*(part.server.start() for part in ours.values()))
+        yield {name: value for part in ours.values() for name, value in part.told.items()}
     finally:
-        await _at_once(*(part.stop() for part in parts))
+        await _at_once(*(part.server.stop() for part in ours.values()))
         shutil.rmtree(run_dir, ignore_errors=True)
 
 
@@ -86,30 +70,51 @@ async def _at_once(*work: Coroutine[Any, Any, None]) -> None:
             raise error
 
 
-def _servers(settings: Settings, folder: Path, run_dir: Path) -> Servers:
+def _parts(settings: Settings, folder: Path, run_dir: Path) -> dict[str, Part]:
     port = settings.platform.port + FIRST_PORT
     secrets = SecretFiles(settings.secrets_dir, may_create=True)
     for name in SECRETS:
         secrets.read(name)
-    realm = RealmValues(
+    postgres = EmbeddedPostgres(folder, run_dir)
+    kafka = KafkaServer(folder / "kafka", port=port, controller_port=port + 1)
+    redis = ValkeyServer(folder / "redis", port + 2)
+    s3 = SeaweedServer(folder / "s3", SeaweedPorts(*range(port + 3, port + 7)))
+    keycloak = KeycloakServer(
+        folder / "keycloak",
+        port + 7,
+        _realm(settings, secrets),
+        admin_password=secrets.read("keycloak-admin").decode(),
+    )
+    return {
+        "PostgreSQL": Part("postgres_dsn", postgres, {"postgres_dsn": postgres.access.admin_dsn}),
+        "Kafka": Part(
+            "kafka_bootstrap", kafka, {"kafka_bootstrap": kafka.bootstrap, "kafka_replication": 1}
+        ),
+        "Redis": Part(
+            "redis_url",
+            redis,
+            {"redis_url": redis.url, "redis_password_file": str(redis.password_file)},
+        ),
+        "S3": Part(
+            "blob_url",
+            s3,
+            {
+                "blob_url": f"s3://{s3.bucket}/archive",
+                "blob_endpoint": s3.endpoint,
+                "blob_credentials_file": str(s3.credentials_file),
+            },
+        ),
+        "Keycloak": Part("oidc_issuer", keycloak, {"oidc_issuer": keycloak.issuer}),
+    }
+
+
+def _realm(settings: Settings, secrets: SecretFiles) -> RealmValues:
+    return RealmValues(
         public_url=settings.public_url,
         bff_secret=secrets.read(BFF_SECRET).decode(),
         program_secret=secrets.read(PROGRAM_SECRET).decode(),
         demo_password=DEMO_PASSWORD,
         back_channel_url=f"http://127.0.0.1:{settings.platform.port}",
-    )
-    return Servers(
-        postgres=EmbeddedPostgres(folder, run_dir),
-        kafka=KafkaServer(folder / "kafka", port=port, controller_port=port + 1),
-        redis=ValkeyServer(folder / "redis", port + 2),
-        s3=SeaweedServer(folder / "s3", SeaweedPorts(*range(port + 3, port + 7))),
-        keycloak=KeycloakServer(
-            folder / "keycloak",
-            port + 7,
-            realm,
-            admin_password=secrets.read("keycloak-admin").decode(),
-        ),
-        rpc_port=port + 20,
     )
 
 
@@ -121,8 +126,10 @@ async def cluster(flags: dict[str, Any], console: Console) -> None:
     screen.say(f"Demo users: {DEMO_USERS}, each @alpha and @beta; password {DEMO_PASSWORD}\n")
     settings = Settings(flags={**flags, "profile": "cluster"})
     with DataFolder(settings.data_dir / "servers"):
-        async with servers(settings, screen) as running:
-            whole = Settings(flags={**flags, **running.flags()})
+        async with servers(settings, screen) as told:
+            if not settings.platform.rpc_addresses:
+                told["rpc_addresses"] = f"loopback:{settings.platform.port + RPC_PORT}"
+            whole = Settings(flags={**flags, "profile": "cluster", **told})
             with screen.step("Topics: looking") as done:
                 done(f"Topics: {await _topics(whole)}")
             await up(whole, console)
