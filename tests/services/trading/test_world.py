@@ -51,4 +51,10 @@ async def test_who_knows_nothing_yet_is_not_there_instead_of_refusing(world: Wor
     with pytest.raises(Unavailable):
         ask(world, "USDJPY")
     clock.advance(OPENING_US + 1)
+    with pytest.raises(Unavailable):  # the last prices were not read: it may well have one
+        ask(world, "USDJPY")
+    world.prices.known.set()
+    with pytest.raises(Unavailable):
+        ask(world, "USDJPY")
+    clock.advance(OPENING_US + 1)
     ask(world, "USDJPY")  # a feed that stays silent: core says what it thinks of it

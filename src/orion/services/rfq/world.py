@@ -139,7 +139,7 @@ class World:
         self._directory = directory
         self._reference = reference_pb2_grpc.ReferenceServiceStub(directory.channel("reference"))
         self._gateway = lp_pb2_grpc.LPGatewayServiceStub(directory.channel("lp_gateway"))
-        self._born = clock.now()
+        self._known_at: int | None = None  # when the last prices had been read
         self._presence: dict[str, Presence] = {}
         self._asked: dict[str, deque[int]] = {}
         self._changed = asyncio.Event()
@@ -151,7 +151,7 @@ class World:
             return "reference data is not known"
         if not self.prices.known.is_set():
             return "prices are not known"
-        if self._clock.now() - self._born > OPENING_US:
+        if not self._is_opening():
             return None
         unpriced = sum(self.prices.mid(i) is None for i in self.instruments)
         return f"{unpriced} instruments wait for a first price" if unpriced else None
@@ -162,12 +162,20 @@ class World:
         if not self.instruments:
             return "reference data is not known yet"
         instrument = self.instruments.get(instrument_id)
-        if instrument is None or self._clock.now() - self._born > OPENING_US:
+        if instrument is None or not self._is_opening():
             return None
         prices = self.prices
         if prices.mid(instrument_id) is None or prices.usd_rate(instrument.quote_currency) is None:
             return f"the price of {instrument_id} is not known yet"
         return None
+
+    def _is_opening(self) -> bool:
+        """Whether prices may still come: the last ones were not read, or only just now."""
+        if not self.prices.known.is_set():
+            return True
+        if self._known_at is None:
+            self._known_at = self._clock.now()
+        return self._clock.now() - self._known_at <= OPENING_US
 
     def candidates(self, instrument_id: str, tenant: str) -> tuple[Candidate, ...]:
         """Every dealer, with what speaks against asking it now. Asking counts towards its
