@@ -78,10 +78,23 @@ class Dealer:
         return self.quoted[request.rfq_id]
 
 
+def connection(options: argparse.Namespace) -> grpc.aio.Channel:
+    """In the clear on the platform's own machine; else over TLS, with the dealer's certificate."""
+    # A gateway that fell silent is noticed; more often than each second is not welcome.
+    settings = [("grpc.keepalive_time_ms", 10_000), ("grpc.http2.ping_timeout_ms", 5_000)]
+    if not options.ca:
+        return grpc.aio.insecure_channel(options.address, options=settings)
+    if options.server_name:
+        settings.append(("grpc.ssl_target_name_override", options.server_name))
+    files = (options.ca, options.key, options.certificate)
+    credentials = grpc.ssl_channel_credentials(*(Path(name).read_bytes() for name in files))
+    return grpc.aio.secure_channel(options.address, credentials, options=settings)
+
+
 async def talk(options: argparse.Namespace, dealer: Dealer) -> None:
     """One stream, until it ends."""
     token = Path(options.token).read_text().strip()
-    async with grpc.aio.insecure_channel(options.address) as channel:
+    async with connection(options) as channel:
         stub = lp_pb2_grpc.LPGatewayServiceStub(channel)
         call = stub.Quote(metadata=(("authorization", f"Bearer {token}"),))
         hello = lp_pb2.DealerHello(lp_id=options.dealer, software="example-dealer/1")
@@ -97,10 +110,16 @@ async def main() -> None:
     parser.add_argument("--address", required=True, help="the gateway's gRPC address")
     parser.add_argument("--dealer", required=True, help="the dealer to speak for: NORTHGATE …")
     parser.add_argument("--token", required=True, help="file with the dealer's token; read anew")
+    parser.add_argument("--ca", help="file with the platform's authority; asks for TLS")
+    parser.add_argument("--certificate", help="file with the dealer's certificate")
+    parser.add_argument("--key", help="file with its key")
+    parser.add_argument("--server-name", help="the gateway's name in its certificate")
     parser.add_argument("--instrument", default="EURUSD")
     parser.add_argument("--mid", type=Decimal, required=True)
     parser.add_argument("--width", type=Decimal, default=Decimal("0.00003"))
     options = parser.parse_args()
+    if options.ca and not (options.certificate and options.key):
+        parser.error("--ca needs --certificate and --key")
     dealer = Dealer(options.instrument, options.mid, options.width)
     while True:
         try:
