@@ -7,14 +7,16 @@ from __future__ import annotations
 import asyncio
 import csv
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import grpc
 import pytest
 
 from orion.core.ticks import Flag, Tick
+from orion.platform.cache.memory import MemoryCache
 from orion.services.marketdata_projection import queries, subscribers
+from orion.services.marketdata_projection.projector import SPACE
 from orion.wire.envelope import decode
 from orion.wire.stubs import marketdata_pb2, reference_pb2
 from tests.postgres import Server, TestDatabase
@@ -145,6 +147,39 @@ async def test_simulated_ticks_reach_snapshot_stream_and_history(db: TestDatabas
             numbers.setdefault(envelope.entity.entity_id, []).append(envelope.entity.sequence)
         assert all(sorted(n) == list(range(1, len(n) + 1)) for n in numbers.values())
         assert sum(map(len, numbers.values())) >= sum(seen.values())
+
+
+class Forgetful(MemoryCache):
+    """A cache that gives an old memory once it has one, whatever is written."""
+
+    old: dict[str, bytes] | None = None
+
+    async def get(self, space: str, keys: Sequence[str]) -> dict[str, bytes]:
+        """As the port says."""
+        if self.old is None:
+            return await super().get(space, keys)
+        return {key: self.old[key] for key in keys if key in self.old}
+
+
+async def test_an_old_memory_of_the_cache_hides_no_newer_price(db: TestDatabase) -> None:
+    cache = Forgetful()
+    async with running(db, ingest={"rate": 100.0}, cache=cache) as stack:
+        me, ask = stack.as_user(), SNAPSHOT(instrument_ids=["EURUSD", "GBPUSD"])
+
+        async def newest() -> dict[str, int]:
+            answer = await stack.market.GetSnapshot(ask, metadata=me)
+            return {tick.instrument_id: tick.timestamp_us for tick in answer.ticks}
+
+        async with asyncio.timeout(20):
+            while len(before := await cache.all(SPACE)) < 2 or not {*ask.instrument_ids} <= {
+                *before
+            }:
+                await asyncio.sleep(0.02)
+        first = await newest()
+        cache.old = before
+        async with asyncio.timeout(20):
+            while any(at <= first[name] for name, at in (await newest()).items()):
+                await asyncio.sleep(0.02)
 
 
 async def test_a_lost_cache_is_replaced_by_the_tables(db: TestDatabase) -> None:

@@ -238,22 +238,30 @@ class Projector:
 
     async def snapshot(self, names: Sequence[str]) -> tuple[list[Message], str]:
         """The newest prices of these instruments, and where they came from. Raises MD-403 when
-        nothing knows.
+        nothing knows. A cache that came back with an old memory, or another copy that writes it
+        late, hides nothing that is known here.
         """
+        found, origin = await self._shared(names)
+        for name in names:
+            own, shown = self.book.message(name), found.get(name)
+            if own is not None and (shown is None or own.timestamp_us > shown.timestamp_us):
+                found.update((m.instrument_id, m) for m in self.book.snapshot([name]))
+        return [found[n] for n in names if n in found], origin
+
+    async def _shared(self, names: Sequence[str]) -> tuple[dict[str, Message], str]:
         try:
-            held = await self._cache.get(SPACE, names)
+            held, without_cache = await self._cache.get(SPACE, names), "cache"
         except Unavailable:
-            held = {}
+            held, without_cache = {}, "store"
         found = {n: Message.FromString(v) for n, v in held.items()}
         missing = [n for n in names if n not in found]
         if not missing:
-            return list(found.values()), "cache"
+            return found, "cache"
         try:
             stored = await queries.snapshot(self._ports.database, missing)
         except Unavailable as error:
             if not found:
                 raise Coded("MD-403") from error
-            return list(found.values()), "cache"
+            return found, "cache"
         found.update((m.instrument_id, m) for m in stored)
-        ordered = [found[n] for n in names if n in found]
-        return ordered, "store" if stored and not held else "cache"
+        return found, "store" if stored and not held else without_cache
