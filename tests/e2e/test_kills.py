@@ -1,8 +1,9 @@
-"""kill -9 of every process while RFQs are dealt: nothing acknowledged is lost or doubled."""
+"""kill -9 of every process while RFQs are dealt: nothing acknowledged is lost or doubled, and the
+screen comes back by itself. Many kills, and what is worse than kills: test_chaos.py.
+"""
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator
 
 import pytest
@@ -14,7 +15,6 @@ from tests.stack import Stack, until
 from tests.stack_clients import PROMPT, desk_of, feed_of
 
 VICTIMS = ("bff", "edge", "core", "bots", "postgres")
-KILLS = int(os.environ.get("ORION_E2E_KILLS", "30"))
 QUICK = {"ORION_LP_BOTS_DELAY_SCALE": "0.3"}
 
 
@@ -77,13 +77,6 @@ async def test_the_comparison_finds_what_is_planted(stack: Stack) -> None:
             call.answer = true
         accepted.outcome = FAILED
         assert "traded without an accept" in " ".join(await load.violations(patience_s=0.2))
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(1500)
-async def test_many_kills_under_load(own: Stack) -> None:
-    load = await survive(own, KILLS)
-    assert load.count(OK) > 3 * KILLS
 
 
 @pytest.mark.browser
