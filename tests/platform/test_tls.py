@@ -57,7 +57,7 @@ async def serving(folder: Path, listen: str, only=None, issuer: Forger | None = 
         listen,
         verifier.verify,
         credentials=credentials(folder, "audit"),
-        peers=Peers("dev", ["rfq"], only or {}),
+        peers=Peers("dev", ["rfq"], only or {}, ["audit"]),
     )
     server.add(audit_pb2_grpc.add_AuditServiceServicer_to_server, Audit())
     await server.start()
@@ -155,6 +155,15 @@ async def test_a_method_may_be_for_some_services_only(folder):
         assert await ask(address, "rfq", credentials(folder, "rfq")) == "rfq"
         with pytest.raises(Coded) as caught:
             await ask(address, "lp_bots", credentials(folder, "lp_bots"))
+    assert caught.value.code == "AUTH-103"
+
+
+async def test_a_copy_of_the_same_service_passes_on_what_it_was_asked(folder):
+    only = {MINT: frozenset({"rfq"})}
+    async with serving(folder, "127.0.0.1:0", only) as address:
+        assert await ask(address, "rfq", credentials(folder, "audit")) == "rfq"
+        with pytest.raises(Coded) as caught:  # which others may not ask there either
+            await ask(address, "lp_bots", credentials(folder, "audit"))
     assert caught.value.code == "AUTH-103"
 
 

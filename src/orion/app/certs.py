@@ -18,7 +18,7 @@ from orion.platform.rpc.tls import Credentials, Peers, TlsFiles
 CLI = "cli"
 LOOK_S = 3600.0
 # Whose connections carry users' tokens: the edge of the platform, and who asks on in their name.
-SPEAK_FOR_USERS = ("bff_workstation", "workspace", "rfq")
+SPEAK_FOR_USERS = ("bff_workstation", "workspace")
 # Methods with which much could be done, and who has reason to call them with a service's token.
 _OPERATOR = frozenset({CLI})
 ONLY = {
@@ -26,7 +26,7 @@ ONLY = {
     "/orion.v1.IdentityService/DisableUser": _OPERATOR,
     "/orion.v1.IdentityService/RecordSignOut": frozenset({"bff_workstation"}),
     "/orion.v1.SessionService/Resolve": frozenset({"push_edge"}),
-    "/orion.v1.RFQService/SubmitQuotes": frozenset({"lp_gateway", "rfq"}),
+    "/orion.v1.RFQService/SubmitQuotes": frozenset({"lp_gateway"}),
 }
 
 
@@ -49,9 +49,12 @@ def credentials_of(settings: Settings, process: str) -> Credentials | None:
     return Credentials(files, platform.env)
 
 
-def peers_of(settings: Settings) -> Peers | None:
-    """What a caller's certificate allows; None where there are none."""
-    return Peers(settings.platform.env, SPEAK_FOR_USERS, ONLY) if settings.rpc_is_secure else None
+def peers_of(settings: Settings, services: Sequence[str]) -> Peers | None:
+    """What a caller's certificate allows in a process with these services; None where there are
+    none."""
+    if not settings.rpc_is_secure:
+        return None
+    return Peers(settings.platform.env, SPEAK_FOR_USERS, ONLY, services)
 
 
 def make(

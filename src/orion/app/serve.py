@@ -56,7 +56,7 @@ async def serve(
             ports.verifier.verify,
             ports.directory.home,
             credentials=ports.directory.credentials,
-            peers=peers_of(settings),
+            peers=peers_of(settings, names),
         )
         for module in modules:
             for register, servicer in module.rpc:

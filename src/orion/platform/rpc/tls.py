@@ -123,26 +123,31 @@ def _server_configuration(content: _Content) -> Any:
 class Peers:
     """What the certificate of a connection allows: a service's token only over a connection of that
     service, a user's token only over one of a service that speaks for users, and some methods only
-    to those that are named for them.
+    to those that are named for them. A copy of a service that answers here (`own`) passes on what
+    it was asked, with whoever's token that was.
     """
 
     def __init__(
-        self, env: str, speak_for_users: Iterable[str], only: Mapping[str, frozenset[str]]
+        self,
+        env: str,
+        speak_for_users: Iterable[str],
+        only: Mapping[str, frozenset[str]],
+        own: Iterable[str] = (),
     ):
         self._env, self._only = env, dict(only)
         self._speakers = frozenset(_uri(env, name) for name in speak_for_users)
+        self._own = frozenset(_uri(env, name) for name in own)
 
     def check(self, context: Any, service: str | None, method: str) -> None:
         """Raises Coded AUTH-110. `service`: of the token; None: a user's."""
         uris = frozenset(context.auth_context().get("peer_uri", ()))
-        if service is None:
-            if uris.isdisjoint(self._speakers):
+        if uris.isdisjoint(self._own):
+            if service is None and uris.isdisjoint(self._speakers):
                 raise Coded("AUTH-110", "This connection may not speak for users")
-            return
-        if _uri(self._env, service) not in uris:
-            raise Coded("AUTH-110")
+            if service is not None and _uri(self._env, service) not in uris:
+                raise Coded("AUTH-110")
         allowed = self._only.get(method)
-        if allowed is not None and service not in allowed:
+        if service is not None and allowed is not None and service not in allowed:
             raise Coded("AUTH-103")
 
 
