@@ -241,10 +241,10 @@ def test_an_unknown_service_is_a_sentence_with_the_known_ones() -> None:
     assert "push_edge" in done.stderr
 
 
-def test_what_is_not_there_yet_does_not_pretend() -> None:
-    done = orion("replay")
+def test_a_replay_is_told_what_and_where_to() -> None:
+    done = orion("replay", "--into", "look")
     assert (done.returncode, done.stdout) == (2, "")
-    assert "not there yet" in done.stderr
+    assert "--topic" in done.stderr
 
 
 # --- the whole platform --------------------------------------------------------------------------

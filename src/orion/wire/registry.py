@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from orion.core import deadletter, identity, reference, ticks, trade
+from orion.core import deadletter, identity, reference, replay, ticks, trade
 from orion.core.rfq import events as rfq
 from orion.wire.payloads import Shape, shape_of
 
@@ -46,6 +46,7 @@ _CATALOGUE: tuple[tuple[str, str, tuple[type, ...]], ...] = (
         identity.UserDisabled, identity.RefreshTokenReused,
     )),
     ("dlq.changes", "DeadLetter", (deadletter.DeadLetterParked, deadletter.DeadLetterReplayed)),
+    ("operations.replays", "Replay", (replay.ReplayStarted, replay.ReplayEnded)),
 )
 
 

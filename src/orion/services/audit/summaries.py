@@ -75,6 +75,14 @@ _SENTENCES: dict[str, Callable[[Payload], str]] = {
     "DeadLetterParked": lambda p: (
         f"{p.get('consumer', '')} set {p.get('eventType', '')} aside: {p.get('reason', '')}"
     ),
+    "ReplayStarted": lambda p: (
+        f"{p.get('by', '')} replays {p.get('records', 0)} records of {p.get('topic', '')}"
+        f" into the sandbox {p.get('sandbox', '')}"
+    ),
+    "ReplayEnded": lambda p: (
+        f"{p.get('by', '')}: {p.get('records', 0)} records of {p.get('topic', '')} in the sandbox"
+        f" {p.get('sandbox', '')}: {p.get('outcome', '')}"
+    ),
     "DeadLetterReplayed": lambda p: (
         f"{p.get('consumer', '')} took it again for {p.get('by', '')}: {p.get('outcome', '')}"
     ),
