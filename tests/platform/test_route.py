@@ -231,6 +231,31 @@ async def test_a_copy_that_wants_no_calls_gets_none_while_another_does(tmp_path)
         await until(lambda: both_answer(directory))
 
 
+async def test_a_copy_that_came_back_gets_no_call_before_it_is_ready(tmp_path):
+    async with copies(tmp_path) as made, calling([c.listen for c in made]) as directory:
+
+        async def health_is_known() -> bool:
+            await ask(directory)
+            lines = [directory._line("audit", one.listen) for one in made]
+            return all(line.health is not None and line.health.is_serving for line in lines)
+
+        await until(health_is_known)
+        await made[0].server.stop(0)
+        again = Copy(made[0].listen, "copy 0")
+        await again.server.start()
+        line = directory._line("audit", again.listen)
+
+        async def is_connected() -> bool:
+            assert await ask(directory) == "copy 1"
+            return line.connection.get_state() is grpc.ChannelConnectivity.READY
+
+        await until(is_connected)
+        assert {await ask(directory) for _ in range(20)} == {"copy 1"}
+        await again.server.set_ready(True)
+        await until(lambda: both_answer(directory))
+        await again.server.stop(0)
+
+
 async def test_a_name_of_several_machines_is_spread_over_those_that_take_calls():
     made = [Copy("127.0.0.1:0", f"copy {n}") for n in range(2)]
     for one in made:

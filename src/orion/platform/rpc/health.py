@@ -9,7 +9,8 @@ import grpc
 import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-PAUSE_S = 0.5
+PAUSE_S = 0.05
+LONG_PAUSE_S = 5.0  # where nobody can tell
 
 
 class Health:
@@ -31,12 +32,14 @@ class Health:
     async def _follow(self, connection: grpc.aio.Channel) -> None:
         stub: Any = health_pb2_grpc.HealthStub(connection)
         while True:
+            pause = PAUSE_S
             try:
                 call = stub.Watch(health_pb2.HealthCheckRequest(), wait_for_ready=True)
                 async for answer in call:
                     serving = health_pb2.HealthCheckResponse.SERVING
                     self.is_serving = answer.status == serving
-            except grpc.aio.AioRpcError:
-                pass
+            except grpc.aio.AioRpcError as error:
+                if error.code() is not grpc.StatusCode.UNAVAILABLE:
+                    pause = LONG_PAUSE_S
             self.is_serving = None
-            await asyncio.sleep(PAUSE_S)
+            await asyncio.sleep(pause)

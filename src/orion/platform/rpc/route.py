@@ -91,7 +91,8 @@ class Line:
         if not self.breaker.allows(now) and state is READY:
             return 4
         if state is READY:
-            return 1 if self.health is not None and self.health.is_serving is False else 0
+            # Whoever has just come back has not said yet that it is ready.
+            return 0 if self.health is not None and self.health.is_serving else 1
         return 2 if state in (IDLE, CONNECTING) else 3
 
     async def close(self) -> None:
