@@ -271,8 +271,8 @@ class Rehearsal:
         site = site.replace("listen 8443", f"listen {self.address['door']}:8443")
         (self.folder / "site.conf").write_text(site)
         main = (HERE / "door" / "nginx.conf").read_text()
-        main = self.path(main, "door/tls").replace("/tmp/site.conf", f"{self.folder}/site.conf")
-        main = re.sub(r"(?<= )/tmp/", f"{self.folder}/data/", main)
+        main = re.sub(r"(?<= )/tmp/(?!site)", f"{self.folder}/data/", main)
+        main = self.path(main.replace("/tmp/site.conf", f"{self.folder}/site.conf"), "door/tls")
         file = self.folder / "nginx.conf"
         file.write_text(main)
         self.start("door", ["nginx", "-c", file, "-g", "daemon off; user root;"])

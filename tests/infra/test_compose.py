@@ -24,6 +24,7 @@ from orion.platform.rpc.addresses import of_services
 from orion.platform.secret_files import SecretFiles
 
 HOME = CHECKOUT / "infra" / "compose"
+HERE_DOOR = HOME / "door"
 VARIANTS = {"kafka": ("compose.yml",), "redpanda": ("compose.yml", "redpanda.yml")}
 PROCESSES = set(layout("default", "cluster"))
 OURS = {"ORION_IMAGE"}  # of the file itself, no setting
@@ -160,3 +161,23 @@ def test_the_dockerfile_has_no_lint() -> None:
     file = CHECKOUT / "infra" / "images" / "orion.Dockerfile"
     done = subprocess.run([tool, file], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.cluster
+def test_nginx_takes_the_door(tmp_path: Path) -> None:
+    nginx = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/bin")
+    if nginx is None:
+        pytest.skip("nginx is not on this machine")
+    assert main([str(tmp_path / "secrets"), "--sign-in-host", "id.orion.localhost"]) == 0
+    site = (HERE_DOOR / "site.conf.template").read_text()
+    for name in ("PUBLIC_HOST", "SIGN_IN_HOST"):
+        site = site.replace(f"${{{name}}}", f"{name.lower().replace('_', '-')}.localhost")
+    (tmp_path / "site.conf").write_text(site)
+    text = (HERE_DOOR / "nginx.conf").read_text()
+    text = re.sub(r"(?<= )/tmp/", f"{tmp_path}/", text)
+    file = tmp_path / "nginx.conf"
+    file.write_text(text.replace("/secrets/", f"{tmp_path}/secrets/door/tls/"))
+    done = subprocess.run(
+        [nginx, "-t", "-c", file], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert "syntax is ok" in done.stderr and done.returncode == 0, done.stderr
