@@ -21,6 +21,7 @@ import httpx
 import psutil
 
 from benchmarks.harness import CHECKOUT
+from orion.platform.config import Settings
 
 ORION = (sys.executable, "-P", "-m", "orion.app.cli")
 CHILD = "orion.app.child"
@@ -37,10 +38,10 @@ def free_port() -> int:
 
 @contextlib.asynccontextmanager
 async def orion(
-    rate: float, more: Mapping[str, str]
+    rate: float, more: Mapping[str, str], *, verb: str = "up"
 ) -> AsyncIterator[tuple[int, dict[str, str], psutil.Process]]:
     """The platform with `rate` simulated ticks a second, ready: (port, its environment, its
-    supervisor).
+    supervisor). `verb`: up or cluster.
     """
     with tempfile.TemporaryDirectory(
         prefix="orion-bench-", dir="/tmp", ignore_cleanup_errors=True
@@ -55,7 +56,7 @@ async def orion(
         }
         with (Path(folder) / "out.log").open("wb") as log:
             process = subprocess.Popen(  # noqa: ASYNC220 (once, before anything is measured)
-                [*ORION, "up"],
+                [*ORION, verb],
                 cwd=CHECKOUT,
                 env=environment,
                 stdout=log,
@@ -63,7 +64,7 @@ async def orion(
                 start_new_session=True,
             )
         try:
-            await _ready(port, process, Path(folder) / "out.log")
+            await _ready(port, process, Path(folder) / "out.log", environment)
             yield port, environment, psutil.Process(process.pid)
         finally:
             process.send_signal(signal.SIGINT)
@@ -73,14 +74,19 @@ async def orion(
                 process.kill()
 
 
-async def _ready(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+async def _ready(
+    port: int, process: subprocess.Popen[bytes], log: Path, environment: Mapping[str, str]
+) -> None:
     end = time.monotonic() + READY_S
+    # Other verbs find the platform by what it writes a moment after it is ready.
+    announced = Settings(environment=environment).run_dir / "running.json"
     async with httpx.AsyncClient() as http:
         while time.monotonic() < end:
             if process.poll() is not None:
                 raise SystemExit(f"the platform did not start:\n{log.read_text()[-2000:]}")
             with contextlib.suppress(httpx.HTTPError):
-                if (await http.get(f"http://127.0.0.1:{port}/readyz")).status_code == 200:
+                answer = await http.get(f"http://127.0.0.1:{port}/readyz")
+                if answer.status_code == 200 and announced.exists():
                     return
             await asyncio.sleep(0.2)
     raise SystemExit(f"the platform was not ready in {READY_S} s")

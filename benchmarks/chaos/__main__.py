@@ -37,6 +37,12 @@ def plan_of(argv: list[str]) -> Plan:
     parser.add_argument("--minutes", type=float, help="after so many the run ends, red if it must")
     parser.add_argument("--only", default="", help="victims, with commas (default: all)")
     parser.add_argument("--kinds", default="", help="kinds of faults, with commas (default: all)")
+    parser.add_argument(
+        "--profile",
+        default="embedded",
+        choices=("embedded", "cluster"),
+        help="cluster: on Kafka, Redis and S3 of its own (./orion setup --cluster)",
+    )
     parser.add_argument("--processes", default="per-service", help="grouping of the platform")
     parser.add_argument("--copies", type=int, default=1, help="copies of each process")
     parser.add_argument("--workers", type=int, default=16, help="users who deal at a time")
@@ -51,6 +57,7 @@ def plan_of(argv: list[str]) -> Plan:
         minutes=usual["minutes"] if given.minutes is None else given.minutes,
         only=tuple(filter(None, given.only.split(","))),
         kinds=tuple(filter(None, given.kinds.split(","))),
+        profile=given.profile,
         processes=given.processes,
         copies=given.copies,
         workers=given.workers,

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 
 from benchmarks.chaos.faults import Fault, Kill, Pause, Slow
 from benchmarks.chaos.faults_inside import EDGES, OWNERS, Crash, Skew
-from benchmarks.chaos.faults_servers import Disconnect, Freeze, LongTransaction
+from benchmarks.chaos.faults_servers import Disconnect, Freeze, LongTransaction, Outage
 from benchmarks.chaos.target import Target, base
 
-SERVERS = ("postgres",)
+SERVERS = ("kafka", "redis")  # nobody but we start them again
 OVER_LEASE_S = 3.0  # longer than an owner's lease: who stands so long is no owner any more
 KINDS = ("kill", "crash", "stop", "slow", "skew", "server")
 
@@ -28,7 +28,7 @@ def every(target: Target, kinds: Sequence[str] = (), only: Sequence[str] = ()) -
     for victim in victims:
         services = target.services().get(base(victim), ())
         of_one: dict[str, Iterable[Fault]] = {
-            "kill": [Kill(victim)],
+            "kill": [] if victim in SERVERS else [Kill(victim)],
             "server": _servers(victim),
             "stop": _stops(victim, services),
             "slow": [Slow(victim)] if services else [],
@@ -47,6 +47,8 @@ def every(target: Target, kinds: Sequence[str] = (), only: Sequence[str] = ()) -
 def _servers(victim: str) -> list[Fault]:
     if victim == "postgres":
         return [Freeze(), Disconnect(), LongTransaction()]
+    if victim in SERVERS:
+        return [Outage(victim, how) for how in ("kill -9", "stop", "SIGSTOP")]
     return []
 
 

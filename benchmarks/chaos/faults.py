@@ -31,6 +31,9 @@ SIGNS: dict[str, frozenset[str]] = {
     "execution": frozenset({"trade"}),
     "audit": frozenset({"audit"}),
     "notifications": frozenset({"command"}),
+    "relay": frozenset({"trade", "audit"}),
+    "kafka": frozenset({"command", "quote", "trade", "audit"}),
+    "redis": frozenset({"command", "watchlists"}),
     "postgres": frozenset({"command", EVERY_PARTITION, "trade"}),
 }
 

@@ -1,4 +1,6 @@
-"""What is done to PostgreSQL besides killing it: it stands, it drops everybody, it is held up."""
+"""What is done to servers besides killing them: PostgreSQL stands, drops everybody, is held up;
+Kafka and Redis are away for a while.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +10,7 @@ import os
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import asyncpg
 import psutil
@@ -117,3 +120,54 @@ def _signal(pids: list[int], number: int) -> None:
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, number)
+
+
+@dataclass(frozen=True)
+class Outage:
+    """Kafka or Redis is away for some seconds and comes back: killed, stopped in order, or standing
+    with its connections open. Proved by its port, or by the kernel's word.
+    """
+
+    victim: str
+    how: str  # kill -9, stop, SIGSTOP
+    seconds: float = 3.0
+
+    @property
+    def name(self) -> str:
+        return f"{self.how}, {self.seconds:g} s"
+
+    def signs(self, target: Target) -> set[str]:
+        return signs_of(target, self.victim)
+
+    async def fire(self, target: Target, now: Callable[[], int]) -> Fired:
+        server: Any = target.ground.servers[self.victim]
+        old = find(target, self.victim)
+        fired = Fired(self.name, self.victim, now())
+        if self.how == "SIGSTOP":
+            server.process.pause()
+            try:
+                await until(lambda: old.is_stopped, 5, f"{self.victim} stands")
+                await asyncio.sleep(self.seconds)
+            finally:
+                server.process.resume()
+            fired.proof = {"stood": old.pid}
+        else:
+            await (server.process.kill() if self.how == "kill -9" else server.stop())
+            try:
+                if old.is_there or await _answers(server.port):
+                    raise NotFired(f"{self.victim} is still there")
+                await asyncio.sleep(self.seconds)
+            finally:
+                await server.start()
+            fired.proof = {"ended": old.pid, "in its place": find(target, self.victim).pid}
+        fired.over = now()
+        return fired
+
+
+async def _answers(port: int) -> bool:
+    try:
+        _reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.close()
+    return True

@@ -20,7 +20,7 @@ from orion.core.rfq.words import Status
 FIRM = ("NORTHGATE", "MERIDIANX", "BRACKWATER")  # dealers without a last look
 INSTRUMENTS = ("EURUSD", "GBPUSD")
 AGAIN = 4  # times at once after an unknown outcome; later `settle` asks
-QUOTES_S = 4.0
+QUOTES_S, TRADE_S = 4.0, 10.0
 PARTITIONS = 8
 
 
@@ -229,7 +229,7 @@ class Load:
         return None
 
     async def _traded(self, user: User, rfq_id: str) -> None:
-        begun, ends, pause = self.history.now(), time.monotonic() + QUOTES_S, 0.05
+        begun, ends, pause = self.history.now(), time.monotonic() + TRADE_S, 0.05
         while time.monotonic() < ends:
             await asyncio.sleep(pause)
             pause = min(pause * 1.5, 0.5)

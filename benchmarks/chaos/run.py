@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from benchmarks.chaos.choice import chosen, every, is_death
 from benchmarks.chaos.client import Client
 from benchmarks.chaos.facts import is_quiet, read_facts
 from benchmarks.chaos.faults import Fired, NotFired
+from benchmarks.chaos.ground import EMBEDDED, cluster
 from benchmarks.chaos.history import History
 from benchmarks.chaos.judge import Verdict, judge
 from benchmarks.chaos.load import Load
@@ -29,7 +31,7 @@ from benchmarks.own_platform import machine, orion
 from benchmarks.rfq_to_trade import OPEN_DEALERS
 from orion.platform.faults import ENVIRONMENT
 
-WARM_S, BACK_S, QUIET_S, VERIFY_S = 60.0, 60.0, 60.0, 600.0
+WARM_S, BACK_S, QUIET_S, VERIFY_S = 150.0, 60.0, 60.0, 600.0
 say = Console(highlight=False, soft_wrap=True).print
 
 
@@ -43,6 +45,7 @@ class Plan:
     minutes: float
     only: tuple[str, ...]
     kinds: tuple[str, ...]
+    profile: str
     processes: str
     copies: int
     workers: int
@@ -67,16 +70,21 @@ async def run(plan: Plan) -> int:
     plan.results.mkdir(parents=True, exist_ok=True)
     stamp = str(where["at"])[:19].replace(":", "").replace("-", "")
     path = plan.results / f"chaos-{stamp}.history.jsonl"
-    with tempfile.TemporaryDirectory(prefix="orion-chaos-") as faults:
-        environment = {
-            **OPEN_DEALERS,
-            "ORION_PROCESSES": plan.processes,
-            "ORION_ENV": ENVIRONMENT,
-            "ORION_FAULTS": faults,
-            "ORION_COPIES": str(plan.copies),
-        }
-        async with orion(17, environment) as (port, told, supervisor):
-            done = await _hurt(plan, Target(port, told, supervisor), History(path))
+    with tempfile.TemporaryDirectory(prefix="orion-chaos-", dir="/tmp") as made:
+        folder = Path(made)
+        (folder / "faults").mkdir()
+        async with cluster(folder) if plan.profile == "cluster" else nullcontext(EMBEDDED) as on:
+            environment = {
+                **OPEN_DEALERS,
+                "ORION_PROCESSES": plan.processes,
+                "ORION_ENV": ENVIRONMENT,
+                "ORION_FAULTS": str(folder / "faults"),
+                "ORION_COPIES": str(plan.copies),
+                **on.environment,
+            }
+            verb = "cluster" if plan.profile == "cluster" else "up"
+            async with orion(17, environment, verb=verb) as (port, told, supervisor):
+                done = await _hurt(plan, Target(port, told, supervisor, on), History(path))
     return tell({**where, "options": asdict(plan)}, done, path)
 
 
@@ -89,7 +97,7 @@ async def _hurt(plan: Plan, target: Target, history: History) -> Done:
     began, burnt = time.monotonic(), machine()[0]
     try:
         async with load, Probes(client, target.port, users[0], signs, load):
-            await _warm(signs, load)
+            await _warm(target, history, signs, load)
             # The limit is of the whole run; what follows must end too, and is bounded by itself.
             try:
                 async with asyncio.timeout(plan.minutes * 60):
@@ -119,15 +127,20 @@ async def _hurt(plan: Plan, target: Target, history: History) -> Done:
     for verb in (["verify"], ["audit", "verify"]):
         done.wrong += await asyncio.to_thread(_verb, target, verb)
     if done.wrong:
-        kept = history.path.with_suffix("").with_suffix(".logs")
-        shutil.copytree(target.settings.data_dir / "logs", kept, dirs_exist_ok=True)
+        _keep_logs(target, history)
     return done
 
 
-async def _warm(signs: Signs, load: Load) -> None:
+def _keep_logs(target: Target, history: History) -> None:
+    kept = history.path.with_suffix("").with_suffix(".logs")
+    shutil.copytree(target.settings.data_dir / "logs", kept, dirs_exist_ok=True)
+
+
+async def _warm(target: Target, history: History, signs: Signs, load: Load) -> None:
     watch = await signs.after(signs.now(), {"command", "quote", "trade", "tick"}, WARM_S)
     load.check()
     if watch.missing():
+        _keep_logs(target, history)
         raise SystemExit(f"the platform does not trade: no {', '.join(watch.missing())}")
 
 

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import psutil
 
+from benchmarks.chaos.ground import EMBEDDED, Ground
 from benchmarks.chaos.load import PARTITIONS, User
 from benchmarks.own_platform import CHILD
 from orion.app.modules import layout
+from orion.app.running import settings_of_running
 from orion.core.ids import slot_of
 from orion.platform.config import Settings
 from orion.platform.embedded import Access
@@ -48,9 +50,16 @@ class Seen:
 class Target:
     """A running platform. `supervisor` is the process that keeps all others."""
 
-    def __init__(self, port: int, environment: Mapping[str, str], supervisor: psutil.Process):
-        self.port, self.environment = port, environment
-        self.settings = Settings(environment=environment)
+    def __init__(
+        self,
+        port: int,
+        environment: Mapping[str, str],
+        supervisor: psutil.Process,
+        ground: Ground = EMBEDDED,
+    ):
+        self.port, self.environment, self.ground = port, environment, ground
+        # As it runs: servers that it started itself are named only there.
+        self.settings = settings_of_running(Settings(environment=environment))
         self._supervisor = supervisor
         self.faults = Path(environment["ORION_FAULTS"])
 
@@ -64,6 +73,10 @@ class Target:
                 name = _name(child)
                 if name:
                     found.setdefault(name, Seen(child.pid, child.create_time()))
+        for name, server in self.ground.servers.items():
+            with contextlib.suppress(psutil.Error):
+                if (pid := server.process.pid) is not None:
+                    found[name] = Seen(pid, psutil.Process(pid).create_time())
         return found
 
     def services(self) -> dict[str, tuple[str, ...]]:
@@ -79,7 +92,7 @@ class Target:
 
     def users(self) -> list[User]:
         """One user of each tenant for each partition, so that all are dealt in."""
-        tokens = Tokens(self.settings)
+        tokens = Tokens(self.settings, self.ground.keys)
         found: list[User] = []
         for part in range(PARTITIONS):
             for tenant in TENANTS:
@@ -92,9 +105,9 @@ class Target:
 class Tokens:
     """Access tokens as identity would sign them, kept until they are old."""
 
-    def __init__(self, settings: Settings):
+    def __init__(self, settings: Settings, keys: SigningKeys | None):
         self._issuer = settings.issuer
-        self._keys = SigningKeys(settings.secrets_dir, may_create=False)
+        self._keys = keys or SigningKeys(settings.secrets_dir, may_create=False)
         self._kept: dict[str, tuple[float, str]] = {}
 
     def of(self, user: str, tenant: str) -> str:
@@ -134,8 +147,4 @@ def _name(process: psutil.Process) -> str:
     first = Path(words[0]).name if words else ""
     if first == "postgres" and "-D" in words:
         return "postgres"
-    if "kafka.Kafka" in words:
-        return "kafka"
-    if first.startswith(("valkey-server", "redis-server")):
-        return "redis"
     return ""
