@@ -24,6 +24,7 @@ CONNECTING = grpc.ChannelConnectivity.CONNECTING
 DEADLINE_S = 10.0  # where a caller names none
 MOST_TRIES, MOST_HOPS = 3, 2
 PAUSE_S = 0.05
+LEFT_ALONE = 4  # the worst rank
 _LOST = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
 _NEVER_LEFT = ("failed to connect to all addresses", "connections to all backends failing")
 
@@ -89,7 +90,7 @@ class Line:
         """How good an idea it is to ask here; 0 is best."""
         state = self.connection.get_state(try_to_connect=True)
         if not self.breaker.allows(now) and state is READY:
-            return 4
+            return LEFT_ALONE
         if state is READY:
             # Whoever has just come back has not said yet that it is ready.
             return 0 if self.health is not None and self.health.is_serving else 1
@@ -131,7 +132,8 @@ class Route(grpc.aio.Channel):
         for line in ring:
             if line.health is None:
                 line.health = Health(line.connection)
-        return min(ring, key=lambda line: (line in tried, line.rank(now)))
+        ranked = [(line.rank(now), line) for line in ring]
+        return min(ranked, key=lambda r: (r[0] == LEFT_ALONE, r[1] in tried, r[0]))[1]
 
     def unary_unary(
         self, method: str, request_serializer: Any = None, response_deserializer: Any = None,
