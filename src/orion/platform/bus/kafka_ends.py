@@ -44,7 +44,13 @@ class Ends:
         places = [ck.TopicPartition(name, part) for part in parts]
         low = self._ask(places, admin.OffsetSpec.earliest(), seconds)
         high = self._ask(places, admin.OffsetSpec.latest(), seconds)
-        return {part: (low[part], high[part]) for part in low}
+        ends = {part: (low[part], high[part]) for part in low}
+        if any(first < 0 or after < 0 for first, after in ends.values()):
+            # Under load a broker can answer without saying where; a reader that is begun at such a
+            # place is refused again and again.
+            self.close()
+            raise ck.KafkaException(ck.KafkaError(ck.KafkaError._TIMED_OUT))
+        return ends
 
     def at(self, name: str, part: int, at_ms: int) -> int | None:
         """The first offset whose record is not older; None when there is none."""
