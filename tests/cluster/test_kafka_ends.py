@@ -8,10 +8,10 @@ import pytest
 
 pytest.importorskip("confluent_kafka")
 
-import confluent_kafka  # noqa: E402  # pyright: ignore[reportMissingImports]
+import confluent_kafka  # pyright: ignore[reportMissingImports]
 
-from orion.platform.bus.kafka_ends import Ends  # noqa: E402
-from orion.platform.bus.kafka_settings import KafkaSettings  # noqa: E402
+from orion.platform.bus.kafka_ends import Ends
+from orion.platform.bus.kafka_settings import KafkaSettings
 
 pytestmark = pytest.mark.cluster
 ck: Any = confluent_kafka
