@@ -19,7 +19,17 @@ from tests.platform.board_case import BoardCase
 from tests.platform.cache_case import MAX_KEYS
 from tests.postgres import Server
 from tests.services.identity_stack import Stack, running
-from tests.services.sessions_case import Cut, Held, SessionsCase, end, known, row_of, status
+from tests.services.sessions_case import (
+    Cut,
+    Held,
+    SessionsCase,
+    end,
+    forget,
+    known,
+    row_of,
+    status,
+    told,
+)
 
 pytestmark = pytest.mark.cluster
 
@@ -46,7 +56,7 @@ def config(redis: ValkeyServer, env: str) -> PlatformConfig:
         env=env,
         redis_url=redis.url,
         redis_password_file=str(redis.password_file),
-        redis_timeout_ms=500,
+        redis_timeout_ms=2_000,
     )
 
 
@@ -139,7 +149,7 @@ async def test_a_session_goes_on_and_an_end_is_an_end_whatever_becomes_of_the_se
     await (redis.process.kill() if how != "stopped" else _now(redis.process.pause))
     try:
         for copy in (0, 1):
-            stack.clock.advance(2_000_001)  # neither door's memory is enough
+            forget(stack, copy)
             assert await status(stays, copy) == 200
         await end(stack, session)
 
@@ -148,21 +158,21 @@ async def test_a_session_goes_on_and_an_end_is_an_end_whatever_becomes_of_the_se
             return await status(leaves, 0) == 401 and await status(leaves, 1) == 401
 
         await until(is_over)
+        await told(stack, session)
     finally:
         await (redis.start() if how != "stopped" else _now(redis.process.resume))
 
     async def is_back() -> bool:
         stack.clock.advance(1)
         assert await status(leaves, 0) == 401 and await status(leaves, 1) == 401
-        stack.copies[1].sessions._kept.clear()
+        forget(stack, 1)
         assert await status(stays, 1) == 200
         return not clients[1].is_lost
 
     await until(is_back)
-    for parts in stack.copies:  # as after a restart of both, the cache being as it came back
-        parts.sessions._kept.clear()
     await known(stack)
-    for copy in (0, 1):
+    for copy in (0, 1):  # as after a restart of both, the cache being as it came back
+        forget(stack, copy)
         assert (await status(leaves, copy), await status(stays, copy)) == (401, 200)
 
 

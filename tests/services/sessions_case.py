@@ -103,6 +103,14 @@ async def known(stack: Stack) -> None:
         await until(lambda watch=ended: watch.may_trust(b"nobody"))
 
 
+async def told(stack: Stack, session: Session) -> None:
+    """Until both doors know that it ended: for less than a second an old memory counts."""
+    for parts in stack.copies:
+        ended = parts.sessions._ended
+        assert ended is not None
+        await until(lambda watch=ended: not watch.may_trust(session.cookie_hash))
+
+
 async def row_of(stack: Stack, browser: Browser) -> Session:
     assert browser.session
     found = await stack.copies[0].sessions._open_session(browser.session)

@@ -14,6 +14,7 @@ import sys
 from asyncio.subprocess import PIPE, STDOUT, Process
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from orion.platform.datadir import StartError
@@ -135,7 +136,8 @@ class ServerProcess:
     def signal(self, number: int) -> None:
         """Sends a signal to the server, while it runs."""
         if self.pid is not None:
-            os.kill(self.pid, number)
+            with suppress(ProcessLookupError):  # gone, and the loop has yet to hear of it
+                os.kill(self.pid, number)
 
 
 def free_ports(count: int) -> list[int]:

@@ -28,12 +28,17 @@ from orion.services.bff_workstation.sessions_oidc import (
     SignInOver,
     issued_at,
 )
-from orion.services.bff_workstation.sessions_store import Session, SessionStore, TokenSet
+from orion.services.bff_workstation.sessions_store import (
+    CACHE_S,
+    Session,
+    SessionStore,
+    TokenSet,
+)
 from orion.services.bff_workstation.sessions_trail import Trail
 
 SECOND = 1_000_000
 RENEW_BEFORE_US = 60 * SECOND
-LOOK_AGAIN_US = 2 * SECOND  # how long a session is trusted without a look at its row
+LOOK_AGAIN_US = 2 * SECOND  # how long a session is trusted when nobody tells of its end
 TOUCH_EVERY_US = 20 * SECOND
 RENEWAL_LEASE_US = 10 * SECOND
 MAX_KEPT = 4096
@@ -80,6 +85,8 @@ class Sessions:
         self._clock, self.cookie, self.origins = clock, cookie, origins
         self._idle, self.longest_s = idle_s * SECOND, longest_s
         self._ended = ended
+        # Who knows what has ended elsewhere may remember longer: as long as the cache does.
+        self._look_again_us = LOOK_AGAIN_US if ended is None else int(CACHE_S * SECOND)
         self._kept: OrderedDict[bytes, _Kept] = OrderedDict()
         self._renewals: dict[bytes, asyncio.Task[Session]] = {}
 
@@ -154,7 +161,7 @@ class Sessions:
         """`is_fresh`: as its row is now."""
         digest = fingerprint(cookie)
         kept, now = self._kept.get(digest), self._clock.now()
-        is_recent = kept is not None and now - kept.seen_at < LOOK_AGAIN_US and not is_fresh
+        is_recent = kept is not None and now - kept.seen_at < self._look_again_us and not is_fresh
         if kept is not None and is_recent and self._may_trust(digest):
             return kept
         tenant = tenant_of(cookie)

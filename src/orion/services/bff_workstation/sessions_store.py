@@ -28,7 +28,7 @@ SERVICE = "bff_workstation"
 SECOND = 1_000_000
 CACHE_S = 10.0  # how long a session may be taken from the cache after its row was read
 SKEW_S = 2.0  # how far ahead another copy's clock may be
-LOOK_BACK_S = 30  # longer than anything lives that was read before an end: cache, memory, skew
+LOOK_BACK_S = 30  # longer than what was read before an end lives: cache, then memory, and skew
 
 
 class TokenSet(msgspec.Struct, frozen=True):
