@@ -205,8 +205,11 @@ def _floors(plan: Plan, done: Done) -> None:
 
 
 def _verb(target: Target, words: list[str]) -> list[str]:
+    environment = dict(target.environment)
+    if dsn := target.settings.platform.postgres_dsn:
+        environment["ORION_POSTGRES_DSN"] = dsn
     found = subprocess.run(
-        [sys.executable, "-P", "-m", "orion.app.cli", *words], env=dict(target.environment),
+        [sys.executable, "-P", "-m", "orion.app.cli", *words], env=environment,
         capture_output=True, text=True, timeout=VERIFY_S, check=False,
     )  # fmt: skip
     if found.returncode == 0:
