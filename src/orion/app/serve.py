@@ -21,12 +21,15 @@ from orion.app.revocations import follower
 from orion.platform import telemetry
 from orion.platform.config import ConfigError, Settings
 from orion.platform.faults import Faults, faults_of
+from orion.platform.leaving import Leaving
 from orion.platform.module import Module, Ports
 from orion.platform.rpc import RpcServer
 from orion.platform.rpc.tls import follow_files
 from orion.platform.tcp_door import TcpDoor, probe_port
 
 READY_POLL_S = 0.02
+LEAVE_S = 8.0  # for others to take over what this process has
+SETTLE_S = 0.5
 APART = "Run the edge in a process of its own"
 
 
@@ -99,7 +102,7 @@ async def _run(
     on_ready: Callable[[], None],
 ) -> None:
     tasks = [task for module in modules for task in module.tasks]
-    doors = _doors(settings, modules, faults_of(settings.platform, process))
+    doors = _doors(process, settings, modules, faults_of(settings.platform, process))
     tasks += doors.tasks
     tasks.append(lambda: follow_revocations(ports))
     if (credentials := ports.directory.credentials) is not None:
@@ -110,6 +113,7 @@ async def _run(
                 group.create_task(_until_told(task))
             group.create_task(_announce(modules, doors, rpc, on_ready))
             group.create_task(_signalled())
+            group.create_task(_leave_when_told(modules, doors, rpc))
     except* Stop:
         telemetry.log.info("stopping")
 
@@ -119,16 +123,24 @@ class _Doors:
     """What takes connections, in a process that talks to the outside."""
 
     tasks: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
+    leaving: list[Leaving] = field(default_factory=list)
     opened: list[asyncio.Event] = field(default_factory=list)
 
     def add(self, serve_at: Callable[..., Awaitable[None]], door: Any, what: Any) -> None:
         """One more, of which `opened` tells when it takes sockets."""
         is_open = asyncio.Event()
         self.opened.append(is_open)
-        self.tasks.append(partial(serve_at, door, what, is_open.set))
+        self.leaving.append(Leaving())
+        self.tasks.append(partial(serve_at, door, what, is_open.set, self.leaving[-1]))
+
+    async def leave(self) -> None:
+        """Takes no more connections; returns when those that are kept open for more have ended."""
+        await asyncio.gather(*(one.leave() for one in self.leaving))
 
 
-def _doors(settings: Settings, modules: Sequence[Module], faults: Faults | None) -> _Doors:
+def _doors(
+    process: str, settings: Settings, modules: Sequence[Module], faults: Faults | None
+) -> _Doors:
     doors = _Doors()
     app = front(modules)
     if app is not None and faults is not None:
@@ -149,9 +161,9 @@ def _doors(settings: Settings, modules: Sequence[Module], faults: Faults | None)
     if app is not None:
         # Alone in a process, the identity provider has a door of its own.
         web = any(module.name == "bff_workstation" for module in modules)
-        doors.add(serve_asgi, settings.door("web" if web else "oidc"), app)
+        doors.add(serve_asgi, settings.door("web" if web else "oidc", process), app)
     for stream in streams:
-        doors.add(serve_stream, settings.door("stream"), stream)
+        doors.add(serve_stream, settings.door("stream", process), stream)
     return doors
 
 
@@ -188,6 +200,23 @@ async def _signalled() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told.set)
     await told.wait()
+    raise Stop
+
+
+async def _leave_when_told(modules: Sequence[Module], doors: _Doors, rpc: RpcServer) -> None:
+    """SIGUSR1: another copy does this one's work from now on, and nobody who calls shall notice."""
+    loop, told = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_signal_handler(signal.SIGUSR1, told.set)
+    await told.wait()
+    telemetry.log.info("leaving")
+    await rpc.set_ready(False)  # callers who have a choice take another copy
+    try:
+        async with asyncio.timeout(LEAVE_S):
+            leaving = [leave() for module in modules for leave in module.leave]
+            await asyncio.gather(doors.leave(), *leaving)
+    except TimeoutError:
+        telemetry.log.warning("leaving though not everything was taken over")
+    await asyncio.sleep(SETTLE_S)  # calls that were on their way here are answered
     raise Stop
 
 

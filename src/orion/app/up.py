@@ -23,13 +23,14 @@ from rich.table import Table
 from orion.app import certs, revision
 from orion.app.modules import copies_of, layout
 from orion.app.preflight import check
+from orion.app.restart import attend
 from orion.app.running import announce, withdraw
 from orion.platform import telemetry
 from orion.platform.acceptor import Acceptor, by_path, listen
 from orion.platform.clock import SystemClock
 from orion.platform.config import BUILD, ConfigError, Settings
 from orion.platform.datadir import DataFolder, StartError, make_run_dir
-from orion.platform.descriptors import Sender
+from orion.platform.descriptors import Ring, Sender
 from orion.platform.embedded import Access, EmbeddedPostgres
 from orion.platform.logfile import LogFile
 from orion.platform.nursery import Nursery
@@ -153,7 +154,7 @@ async def _serve(
             nursery,
         )
         stop.supervisor = supervisor
-        acceptor = _acceptor(settings, listeners)
+        acceptor, control = _acceptor(settings, listeners), None
         keepers = [asyncio.create_task(_keep_log(settings), name="retention")]
         if certs.makes_its_own(settings):
             keepers.append(asyncio.create_task(certs.keep(settings), name="certificates"))
@@ -164,6 +165,7 @@ async def _serve(
             with screen.step(f"Processes: starting {', '.join(names)}") as done:
                 await supervisor.start()
                 done(f"Processes: {', '.join(names)}")
+            control = await attend(settings, supervisor)
             announce(settings)
             telemetry.log.info("ready", address=settings.public_url, processes=names)
             screen.ready(settings)
@@ -171,6 +173,8 @@ async def _serve(
             screen.say("\nStopping … [dim](Ctrl-C again ends it at once)[/]")
         finally:
             withdraw(settings)
+            if control is not None:
+                control.close()
             acceptor.close()
             for keeper in keepers:
                 keeper.cancel()
@@ -266,9 +270,14 @@ def _nursery(settings: Settings) -> Nursery:
 
 
 def _acceptor(settings: Settings, listeners: list[socket.socket]) -> Acceptor:
-    targets = {kind: Sender(settings.door(kind)) for kind in ("web", "stream", "oidc")}
     grouped = layout(settings.platform.processes, settings.platform.profile)
     apart = not any({"identity", "bff_workstation"} <= set(names) for names in grouped.values())
+
+    def doors(kind: str) -> Ring:
+        names = copies_of(kind, settings.platform.copies)
+        return Ring([Sender(settings.door(kind, name)) for name in names])
+
+    targets = {kind: doors(kind) for kind in ("web", "stream", "oidc")}
     return Acceptor(listeners, targets, by_path("stream", "web", "oidc" if apart else "web"))
 
 

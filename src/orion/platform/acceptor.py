@@ -19,7 +19,7 @@ import psutil
 
 from orion.platform import telemetry
 from orion.platform.datadir import StartError
-from orion.platform.descriptors import Busy, Gone, Sender
+from orion.platform.descriptors import Busy, Gone, Ring, Sender
 from orion.platform.errors import Coded, Unavailable
 from orion.platform.http.problems import whole
 
@@ -150,7 +150,7 @@ class Acceptor:
     def __init__(
         self,
         listeners: Sequence[socket.socket],
-        targets: Mapping[str, Sender],
+        targets: Mapping[str, Sender | Ring],
         route: Route,
         *,
         head_s: float = HEAD_S,

@@ -389,9 +389,12 @@ class Settings:
         """Where certificates lie."""
         return Path(self.platform.rpc_tls_dir or self.secrets_dir / "tls").expanduser().absolute()
 
-    def door(self, kind: str) -> Path:
-        """Where the acceptor hands sockets over: `web` to the BFF, `stream` to the edge."""
-        return self.run_dir / f"{kind}.http.sock"
+    def door(self, kind: str, process: str = "") -> Path:
+        """Where the acceptor hands sockets over: `web` to the BFF, `stream` to the edge; to each
+        copy of the process at a door of its own.
+        """
+        copy = process.partition(".")[2]
+        return self.run_dir / f"{kind}{f'.{copy}' if copy else ''}.http.sock"
 
     def rpc_address(self, process: str) -> str:
         """The unix socket of a process for RPC."""

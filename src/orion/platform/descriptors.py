@@ -12,7 +12,7 @@ import array
 import asyncio
 import errno
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from orion.platform import telemetry
@@ -54,6 +54,34 @@ class Sender:
 
     def close(self) -> None:
         self._out.close()
+
+
+class Ring:
+    """Hands each socket to the next of several targets that takes it: one that is not there, hangs
+    or has shut its door is passed over.
+    """
+
+    def __init__(self, targets: Sequence[Sender]):
+        self._targets = tuple(targets)
+        self._turn = 0
+
+    def send(self, accepted: socket.socket) -> None:
+        """See Sender. Raises Busy where one of them is only busy, else Gone."""
+        self._turn += 1
+        refusals: list[Gone] = []
+        for number in range(len(self._targets)):
+            try:
+                self._targets[(self._turn + number) % len(self._targets)].send(accepted)
+            except Gone as gone:
+                refusals.append(gone)
+            else:
+                return
+        raise next((r for r in refusals if isinstance(r, Busy)), refusals[-1])
+
+    def close(self) -> None:
+        """Lets go of all of them."""
+        for target in self._targets:
+            target.close()
 
 
 class Receiver:

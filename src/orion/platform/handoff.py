@@ -17,6 +17,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from orion.platform.descriptors import Receiver
 from orion.platform.errors import Coded
 from orion.platform.http.problems import whole
+from orion.platform.leaving import Leaving
 from orion.platform.tcp_door import TcpDoor
 
 HEAD_BYTES = 32 * 1024  # of one request's head
@@ -24,6 +25,8 @@ HEAD_S = 5.0
 KEEP_ALIVE_S = 60
 CONNECTIONS = 4096
 GRACE_S = 3.0
+LEAVE_S = 2.0  # a kept connection that is not used for so long is closed, when the process leaves
+CLOSING = (b"connection", b"close")
 
 
 class Speaks(Protocol):
@@ -117,11 +120,16 @@ class BoundedHttp(HttpToolsProtocol):
 
 
 async def serve_asgi(
-    door: Path | TcpDoor, app: Any, opened: Callable[[], None] = lambda: None
+    door: Path | TcpDoor,
+    app: Any,
+    opened: Callable[[], None] = lambda: None,
+    leaving: Leaving | None = None,
 ) -> None:
     """Serves an ASGI application on the sockets that come in at `door`, until cancelled; then
-    lets requests finish, for a while.
+    lets requests finish, for a while. Asked to leave before, it takes no more sockets and ends
+    each connection with an answer that says so: none is cut while a request is on its way.
     """
+    leaving = leaving or Leaving()
     config = uvicorn.Config(
         app,
         http=BoundedHttp,
@@ -146,12 +154,26 @@ async def serve_asgi(
     try:
         async with _opened(door, factory):
             opened()
-            while True:
+            while not leaving.asked.is_set():
                 await server.on_tick(0)  # renews the Date header
-                await asyncio.sleep(1.0)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(1.0):
+                        await leaving.asked.wait()
+        await _send_away(config, server)
+        leaving.done.set()
+        await asyncio.Event().wait()
     finally:
         await _finish(server)
         await lifespan.shutdown()
+
+
+async def _send_away(config: uvicorn.Config, server: uvicorn.Server) -> None:
+    config.encoded_headers.append(CLOSING)
+    await server.on_tick(0)  # the next answers carry it
+    loop = asyncio.get_running_loop()
+    ends = loop.time() + LEAVE_S
+    while server.server_state.connections and loop.time() < ends:  # noqa: ASYNC110 (nobody tells)
+        await asyncio.sleep(0.02)
 
 
 async def _finish(server: uvicorn.Server) -> None:
@@ -168,11 +190,17 @@ async def _finish(server: uvicorn.Server) -> None:
 
 
 async def serve_stream(
-    door: Path | TcpDoor, server: Speaks, opened: Callable[[], None] = lambda: None
+    door: Path | TcpDoor,
+    server: Speaks,
+    opened: Callable[[], None] = lambda: None,
+    leaving: Leaving | None = None,
 ) -> None:
-    """Serves WebSockets on the sockets that come in at `door`, until cancelled. Open ones are the
-    server's to close.
+    """Serves WebSockets on the sockets that come in at `door`, until cancelled or asked to leave.
+    Open ones are the server's to close.
     """
+    leaving = leaving or Leaving()
     async with _opened(door, server.protocol):
         opened()
-        await asyncio.Event().wait()
+        await leaving.asked.wait()
+    leaving.done.set()
+    await asyncio.Event().wait()

@@ -15,6 +15,7 @@ from orion.platform.errors import Unavailable
 from orion.platform.lease import FIRST, Part, Tenure
 from orion.platform.store.port import Leases
 
+STOP_S = 3.0
 Work = Callable[[], Awaitable[None]]
 
 
@@ -27,6 +28,8 @@ class Lead:
         self._store, self.service = store, service
         self._gained, self._gone = asyncio.Event(), asyncio.Event()
         self._gone.set()
+        self._idle = asyncio.Event()  # nothing of `only` runs
+        self._idle.set()
         self.tenure = Tenure(
             f"lead {service}", (f"lead.{service}",), 1, store, clock, address,
             took=self._took, lost=self._lost, drain=self._drain, share=False,
@@ -50,6 +53,10 @@ class Lead:
         """Waits until this copy does not lead."""
         await self._gone.wait()
 
+    async def leave(self) -> None:
+        """Gives the lead away and returns when another copy has it."""
+        await self.tenure.withdraw()
+
     async def run(self) -> None:
         """Seeks and keeps the lead until cancelled; then gives it away."""
         while True:
@@ -67,6 +74,7 @@ class Lead:
             await self._gained.wait()
             telemetry.log.info("this copy leads", service=self.service)
             gone = asyncio.create_task(self._gone.wait())
+            self._idle.clear()
             tasks = [asyncio.ensure_future(one()) for one in work]
             try:
                 done, _ = await asyncio.wait((gone, *tasks), return_when=asyncio.FIRST_COMPLETED)
@@ -77,6 +85,7 @@ class Lead:
                 for task in (gone, *tasks):
                     task.cancel()
                 await asyncio.gather(gone, *tasks, return_exceptions=True)
+                self._idle.set()
 
     async def _took(self, _part: Part) -> None:
         self._gone.clear()
@@ -87,4 +96,8 @@ class Lead:
         self._gone.set()
 
     async def _drain(self, _number: int) -> None:
-        """Nothing of it waits here."""
+        """Stops the work before another copy may begin it."""
+        self._lost(FIRST)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STOP_S):
+                await self._idle.wait()

@@ -53,13 +53,17 @@ class Tenure:
     lost: Callable[[int], None]
     drain: Callable[[int], Awaitable[None]]
     share: bool = True  # False: one copy has all partitions, or none
-    may: Callable[[], bool] = lambda: True  # not shared: whether this copy may be the one
+    # Whether this copy can do the work: not shared, without it it has nothing; shared, until then
+    # it leaves the work to the others, if there are any.
+    may: Callable[[], bool] = lambda: True
     lease_ms: int = LEASE_MS
     renew_ms: int = RENEW_MS
     instance: str = field(default_factory=lambda: new_token(12))
     parts: dict[int, Part] = field(default_factory=dict)
     elsewhere: dict[int, str] = field(default_factory=dict)
     settled: asyncio.Event = field(default_factory=asyncio.Event)  # first look around is over
+    _leaving: bool = False
+    _grown: bool = False  # it could, once
     _fell: set[int] = field(default_factory=set)  # deposed here: no second succession
 
     def __post_init__(self) -> None:
@@ -95,7 +99,12 @@ class Tenure:
 
     async def step(self) -> None:
         """One round: see who lives, give what is too much, take what is free."""
-        wanted = await self._share() if self.share else self._all_or_nothing()
+        if self._leaving:
+            wanted = 0
+            if self.share:
+                await self.store.announce(self.service, self.instance, self.address, 0)
+        else:
+            wanted = await self._share() if self.share else self._all_or_nothing()
         while len(self.parts) > wanted:
             await self._hand_over(max(self.parts))
         if len(self.parts) < self.count:  # who has all of them has nothing to look for
@@ -114,8 +123,20 @@ class Tenure:
         is_torn = bool(self.parts) and FIRST not in self.parts
         return self.count if self.may() and not is_torn else 0
 
+    async def withdraw(self) -> None:
+        """Hands over everything while the service still answers, and returns when others have all
+        of it; `elsewhere` says who. The caller bounds it: perhaps nobody is there.
+        """
+        self._leaving = True
+        while self.parts or not self.is_owned:  # noqa: ASYNC110 (the rounds go on)
+            await asyncio.sleep(0.02)
+
     async def _share(self) -> int:
         """How many partitions are this copy's. Says that it lives: the others count it too."""
+        self._grown = self._grown or self.may()
+        if not self._grown:
+            others = await self.store.announce(self.service, self.instance, self.address, 0)
+            return 0 if others else self.count
         alive = await self.store.announce(
             self.service, self.instance, self.address, 4 * self.renew_ms
         )

@@ -4,7 +4,7 @@ hall gives it: ports.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,13 +38,15 @@ class Ports:
 class Module:
     """A built service. `rpc`: pairs (add_…Servicer_to_server, servicer). `tasks` run until
     cancelled; one that returns or raises ends the process, and the supervisor brings it back.
-    `ready` gives None, or the reason why not yet.
+    `ready` gives None, or the reason why not yet. `leave` hands over what this copy has to others,
+    while it still answers, and returns when they have it.
     """
 
     name: str
     rpc: list[tuple[Callable[..., None], Any]] = field(default_factory=list)
     tasks: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
     ready: Callable[[], str | None] = lambda: None
+    leave: Sequence[Callable[[], Awaitable[None]]] = ()
     http: Any | None = None  # an ASGI app (bff) …
     stream: Any | None = None  # … or a picows listener factory (edge)
     rpc_interceptors: list[Any] = field(default_factory=list)

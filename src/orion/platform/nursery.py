@@ -112,6 +112,10 @@ class Nursery:
         """Its process id while it can fork."""
         return self._process.pid if self._process is not None and self._door is not None else None
 
+    def renew(self) -> None:
+        """Reads the program anew; until that is done, processes are started one by one."""
+        self._give_up()
+
     # --- forking
 
     async def bear(

@@ -151,6 +151,10 @@ class Publisher:
         while self._waiting or self._flying:  # noqa: ASYNC110
             await asyncio.sleep(0.001)
 
+    async def leave(self) -> None:
+        """Gives the topic away and returns when another copy has it."""
+        await self.tenure.withdraw()
+
     def on_commit(self, callback: Callable[[Sequence[Record]], None]) -> None:
         """Calls back with the records of each write, in order."""
         self._callbacks.append(callback)

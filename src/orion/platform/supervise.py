@@ -29,6 +29,7 @@ READY_FD = "ORION_READY_FD"
 EX_CONFIG = 78  # a child that ends with this would only end so again
 READY_S = 120.0
 STOP_S = 5.0
+LEAVE_S = 20.0  # for a process that was asked to leave in order
 BACKOFF_S = (0.05, 0.2, 0.5, 1.0, 2.0, 5.0)
 STEADY_S = 30.0  # up for so long: the next end is the first again
 LOOP_ENDS = 5  # so many ends in a row: say so
@@ -75,6 +76,7 @@ class Child:
     is_ready: bool = False
     was_ready: bool = False
     started_at: float = 0.0
+    is_leaving: bool = False  # asked to; its end is no news
     ends: int = 0
     restarts: int = 0
     tail: deque[str] = field(default_factory=lambda: deque(maxlen=12))
@@ -138,6 +140,37 @@ class Supervisor:
             waiting.cancel()
             await asyncio.gather(waiting, return_exceptions=True)
 
+    def reread(self) -> None:
+        """Processes that are started from now on are of the program as it is on the disk."""
+        if self._nursery is not None:
+            self._nursery.renew()
+
+    async def renew(self, name: str, *, in_order: bool) -> float:
+        """Ends a process and starts it anew; returns when it is ready again, with the seconds it
+        was away. `in_order`: others do its work meanwhile, so it hands it over first. Raises
+        StartError when it does not come back.
+        """
+        child = self.children[name]
+        child.is_leaving = True
+        child.ready.clear()
+        process = child.process
+        if in_order and process is not None and process.returncode is None:
+            with suppress(ProcessLookupError):
+                process.send_signal(signal.SIGUSR1)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LEAVE_S):
+                    await process.wait()
+        begun = self._loop.time()
+        if child.process is process:
+            await _end(child, fast=False)
+        try:
+            async with asyncio.timeout(READY_S):
+                await child.ready.wait()
+        except TimeoutError:
+            text = f"{name} is not ready after {READY_S:.0f} s. What it does is in {child.log.path}"
+            raise StartError(text) from None
+        return self._loop.time() - begun
+
     async def stop(self, *, fast: bool = False) -> None:
         """Ends all: the outer ones first, each bounded, then the hard way. `fast`: at once.
         Idempotent.
@@ -163,6 +196,8 @@ class Supervisor:
                 return
             if self._stopping:
                 return
+            if child.is_leaving:
+                continue
             steady = self._loop.time() - child.started_at > STEADY_S
             child.ends = 1 if steady else child.ends + 1
             if code == EX_CONFIG or (not child.was_ready and child.ends >= START_TRIES):
@@ -212,10 +247,11 @@ class Supervisor:
         return await _spawn(spec, telling)
 
     def _heard(self, child: Child) -> None:
-        if child.was_ready:
+        if child.was_ready and not child.is_leaving:
             seconds = self._loop.time() - child.started_at
             self._notice(child.spec.name, f"{child.spec.name} is back after {seconds:.1f} s")
         child.is_ready = child.was_ready = True
+        child.is_leaving = False
         child.ready.set()
 
     async def _read_log(self, child: Child) -> None:

@@ -67,6 +67,7 @@ class Owner(Generic[S]):
         log: Bus | None = None,
         limits: Limits | None = None,
         share: bool = True,
+        may: Callable[[], bool] = lambda: True,
         version: str = "1",
     ) -> None:
         self.aggregate = aggregate
@@ -92,7 +93,7 @@ class Owner(Generic[S]):
         self._running = False
         self.tenure = Tenure(
             aggregate.service, aggregate.topics, partitions, store, clock, address,
-            took=self._took, lost=self._lost, drain=self._drain, share=share,
+            took=self._took, lost=self._lost, drain=self._drain, share=share, may=may,
             lease_ms=self.limits.lease_ms, renew_ms=self.limits.renew_ms,
         )  # fmt: skip
         self.writing = Writing(self)
@@ -197,6 +198,10 @@ class Owner(Generic[S]):
         """The partition of an entity."""
         return partition_of(entity, self.partitions)
 
+    def demand(self, entity: str) -> None:
+        """Raises NotOwner where commands on this entity are another copy's to decide."""
+        self._part_for_write(entity)
+
     def owns(self, entity: str) -> bool:
         """Whether the entity's partition is owned here now."""
         return self.part_of(entity) in self.open
@@ -212,6 +217,12 @@ class Owner(Generic[S]):
         """
         self.callbacks.append(callback)
         return lambda: self.callbacks.remove(callback)
+
+    async def leave(self) -> None:
+        """Hands over all partitions and returns when other copies have them. Commands are told
+        meanwhile who has theirs now.
+        """
+        await self.tenure.withdraw()
 
     def on_taken(self, callback: Callable[[int], None]) -> None:
         """Calls back with each partition that is owned here from now on. What its owner before told

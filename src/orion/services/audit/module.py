@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from orion.platform.config import ConfigError
+from orion.platform.lead import Lead
 from orion.platform.module import Module, Ports
 from orion.services.audit import outside
 from orion.services.audit.config import Config
@@ -22,6 +25,13 @@ def build(ports: Ports, config: Config) -> Module:
     if key is None:
         remedy = "Restore it from a backup; without it the audit log cannot be verified"
         raise ConfigError(str(settings.secrets_dir / outside.KEY), "is missing", remedy)
+    lead = Lead(ports.store, ports.clock, "audit", ports.address)
+
+    def ready() -> str | None:
+        if lead.is_mine and not recorder.is_ready:
+            return "audit: catching up"
+        return lead.ready()
+
     recorder = Recorder(
         bus=ports.bus,
         store=ports.store,
@@ -30,10 +40,13 @@ def build(ports: Ports, config: Config) -> Module:
         config=config,
         key=key,
         anchors=anchors,
+        may_anchor=lambda: lead.is_mine,
     )
     return Module(
         "audit",
         rpc=[(add_AuditServiceServicer_to_server, AuditRpc(ports.database, config))],
-        tasks=[recorder.run, recorder.anchor_for_ever],
-        ready=lambda: None if recorder.is_ready else "audit: catching up",
+        # One writer of the chains, and one of the anchors' file.
+        tasks=[lead.run, partial(lead.only, [recorder.run, recorder.anchor_for_ever])],
+        ready=ready,
+        leave=[lead.leave],
     )

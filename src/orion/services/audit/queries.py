@@ -83,9 +83,10 @@ async def last_anchor(sql: Sql) -> tuple[int, str, bool] | None:
     return (row["seq"], row["line"], row["confirmed"]) if row else None
 
 
-async def add_anchor(sql: Sql, seq: int, line: str) -> None:
-    """Notes a line before it is written outside. A second anchorer fails here, on the key."""
-    await sql.execute("insert into audit.anchors (seq, line) values ($1, $2)", seq, line)
+async def add_anchor(sql: Sql, seq: int, line: str) -> bool:
+    """Notes a line before it is written outside. False: somebody else was first."""
+    insert = "insert into audit.anchors (seq, line) values ($1, $2) on conflict do nothing"
+    return str(await sql.execute(insert, seq, line)).endswith(" 1")
 
 
 async def confirm_anchor(sql: Sql, seq: int) -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 import msgspec
@@ -100,7 +100,9 @@ class Recorder:
         config: Config,
         key: bytes,
         anchors: AnchorFile,
+        may_anchor: Callable[[], bool] = lambda: True,
     ):
+        self._may_anchor = may_anchor
         self._bus, self._store, self._database = bus, store, database
         self._clock, self._config, self._key, self._anchors = clock, config, key, anchors
         self._heads: dict[tuple[str, int], Head] = {}
@@ -212,6 +214,8 @@ class Recorder:
         """Writes the heads that changed, first noted inside, then outside, then confirmed. False:
         nothing changed.
         """
+        if not self._may_anchor():
+            return False
         changed = [
             h for h in self._heads.values() if h.next and self._anchored.get(h.chain) != h.next
         ]
@@ -222,7 +226,8 @@ class Recorder:
             seq = last[0] + 1 if last else 1
             previous = line_digest(last[1]) if last else ""
             line = anchor_line(seq, self._clock.now(), previous, changed, self._key)
-            await queries.add_anchor(sql, seq, line)
+            if not await queries.add_anchor(sql, seq, line):
+                return False  # another copy anchors now
         await asyncio.to_thread(self._anchors.append, line)
         async with self._database.write("audit", []) as sql:
             await queries.confirm_anchor(sql, seq)

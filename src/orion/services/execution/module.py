@@ -42,4 +42,5 @@ def build(ports: Ports, config: Config) -> Module:
         rpc=[(trade_pb2_grpc.add_ExecutionServiceServicer_to_server, servicer)],
         tasks=[owner.run, hub.run, projector.run],
         ready=owner.ready,
+        leave=[owner.leave],
     )

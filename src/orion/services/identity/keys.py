@@ -34,7 +34,7 @@ class SigningKeys:
             )
         if not self._keys:
             try:
-                self.rotate()
+                self._make(1)  # the first by this very name: two processes start at once
             except FileExistsError:  # another process was first
                 self._load()
 
@@ -43,9 +43,11 @@ class SigningKeys:
 
     def rotate(self) -> str:
         """Makes a new key, which signs from now on; gives its `kid`."""
+        return self._make(len(list(self._folder.glob(PATTERN))) + 1)
+
+    def _make(self, number: int) -> str:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         key = ECKey.generate_key("P-256", {"use": "sig", "alg": "ES256"}, auto_kid=True)
-        number = len(list(self._folder.glob(PATTERN))) + 1
         path = self._folder / FILE.format(number)
         draft = self._folder / f".{new_uuid()}"
         handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

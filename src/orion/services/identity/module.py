@@ -90,6 +90,7 @@ def build(ports: Ports, config: Config) -> Module:
         tasks=[feed.run, publisher.run, journal.run, starting.run],
         ready=lambda: None if starting.done else "demo users are being set up",
         http=Guard(create_app(site), settings.public_url),
+        leave=[publisher.leave],
     )
 
 
@@ -112,6 +113,7 @@ def _beside_another(ports: Ports, config: Config) -> Module:
         ],
         tasks=[feed.run, publisher.run, journal.run, _Start(ports, None).run],
         http=Guard(closed_app(), settings.public_url),
+        leave=[publisher.leave],
     )
 
 

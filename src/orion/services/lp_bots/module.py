@@ -30,6 +30,7 @@ def build(ports: Ports, config: Config) -> Module:
         name="lp_bots",
         tasks=[market.run, lead.run, partial(lead.only, [line.run for line in lines])],
         ready=lambda: lead.ready() if market.instruments else "waiting for instruments",
+        leave=[lead.leave],
     )
 
 

@@ -40,4 +40,5 @@ def build(ports: Ports, config: Config) -> Module:
             partial(lead.only, [desk.tidy]),
         ],
         ready=lambda: lead.ready() if desk.ready.is_set() else "open requests are being read back",
+        leave=[lead.leave],
     )

@@ -290,4 +290,5 @@ def build(ports: Ports, config: Config) -> Module:
         ],
         tasks=[*tasks, service.run],
         ready=service.ready,
+        leave=[p.leave for p in service.publishers],
     )

@@ -168,4 +168,5 @@ def build(ports: Ports, config: Config) -> Module:
         ],
         tasks=[service.publisher.run, service.run, service.watch_feed, projector.run],
         ready=lambda: None if service.catalogue is not None else "reference data is being read",
+        leave=[service.publisher.leave],
     )

@@ -90,6 +90,12 @@ class Form:
             raise Coded("API-100", f"not valid: {named}", extra={"errors": self.errors})
 
 
+def created_id(caller: Caller, request: rfq_pb2.CreateRFQRequest) -> str:
+    """The id that the RFQ asked for will have."""
+    key = key_of(caller, request.idempotency, request, "create")
+    return ids.rfq_id(caller.tenant, caller.user, caller.subject, key.key)
+
+
 def create(
     caller: Caller, request: rfq_pb2.CreateRFQRequest, world: World
 ) -> tuple[str, Order, Key]:

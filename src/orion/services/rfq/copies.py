@@ -18,6 +18,7 @@ from orion.wire.stubs import rfq_pb2, rfq_pb2_grpc
 T = TypeVar("T")
 LOOK_S = 0.05
 HOP = ("x-orion-hop", "1")
+AWAY = Unavailable().code
 
 
 class Copies:
@@ -49,8 +50,10 @@ class Copies:
                 try:
                     async with rpc_errors():
                         return await there(self.stub(address))
-                except (NotOwner, Unavailable) as gone:
-                    if isinstance(gone, Unavailable) and gone.code == "SYS-902":
+                except NotOwner:
+                    pass  # it has moved on meanwhile
+                except Coded as gone:
+                    if gone.code != AWAY:
                         raise
             if loop.time() >= give_up:
                 raise Unavailable("the partition has no owner now")

@@ -34,6 +34,7 @@ def build(ports: Ports, config: Config) -> Module:
         log=ports.log,
         partitions=PARTITIONS,
         address=ports.address,
+        may=lambda: world.missing() is None,
     )
     owner.follow("execution.trades", "rfq", traded)
     owner.on_commit(Counting(aggregate).heard)
@@ -64,4 +65,5 @@ def build(ports: Ports, config: Config) -> Module:
         rpc=[(rfq_pb2_grpc.add_RFQServiceServicer_to_server, servicer)],
         tasks=[owner.run, world.run, projector.run, lambda: copies.watch_others(hub), tidy],
         ready=lambda: owner.ready() or world.missing(),
+        leave=[owner.leave],
     )

@@ -58,9 +58,11 @@ class RFQs(rfq_pb2_grpc.RFQServiceServicer):
         """Asks dealers; a refusal carries the denied RFQ and its checks."""
         caller = current_caller()
         asking.require(caller, Permission.RFQ_CREATE)
-        rfq_id, order, key = asking.create(caller, request, self._world)
 
         async def here() -> bytes:
+            # First: a copy that has just been started knows neither prices nor dealers yet.
+            self._owner.demand(asking.created_id(caller, request))
+            rfq_id, order, key = asking.create(caller, request, self._world)
             return asking.given(await self._submit(caller.tenant, rfq_id, order, key))
 
         return await self._routed(here, "CreateRFQ", request, context, caller)
