@@ -22,6 +22,14 @@ import structlog
 from opentelemetry import trace
 from prometheus_client import REGISTRY, Counter, Gauge, Histogram, generate_latest
 
+# Until `configure`, lines go to the console; a traceback there must not show the values of
+# variables, which may be secrets (structlog's own default does).
+structlog.configure(
+    processors=[
+        *structlog.get_config()["processors"][:-1],
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
 log: Any = structlog.get_logger()
 _tracer: trace.Tracer | None = None
 
