@@ -16,7 +16,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-NAMES = ("tick_fanout", "tick_to_paint", "rfq_to_trade", "idle_sockets", "backbone", "start")
+NAMES = (
+    *("tick_fanout", "tick_to_paint", "rfq_to_trade", "idle_sockets", "backbone", "start"),
+    "rebuild",
+)
 WORDS = {0: "reached", 1: "FAILED", 2: "VOID"}
 DEV = (
     "The benchmarks need what the tests need, and {name} is not installed. Run `./orion setup"
