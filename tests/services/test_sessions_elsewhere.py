@@ -290,3 +290,16 @@ async def test_the_issuer_ends_a_session_on_the_back_channel(stack: Stack, issue
     assert await tell(issuer.signed(**{**good, "sid": None})) == 200
     stack.clock.advance(3_000_000)
     assert (await probe(other)).status_code == 401
+
+
+async def test_an_id_token_of_another_account_makes_no_session(
+    stack: Stack, issuer: Issuer
+) -> None:
+    """Proven by the issuer, for this very request; but the access token is somebody else's."""
+    for subject, status in (("somebody-else", 400), ("ext-1", 200)):
+        browser = stack.browser()
+        asked = query_of((await browser.send("GET", "/auth/login")).headers["location"])
+        issuer.answers["id_token"] = issuer.signed(sub=subject, sid="sso-1", nonce=asked["nonce"])
+        params = {"code": "c1", "state": asked["state"]}
+        answer = await browser.send("GET", "/auth/callback", params=params)
+        assert (answer.status_code, bool(browser.session)) == (status, status == 200), subject
