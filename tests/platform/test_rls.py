@@ -19,6 +19,7 @@ WITHOUT_TENANT = {
     "bus.head",
     "bus.copies",
     "bus.ckpt",
+    "bus.relayed",
     "audit.chain_head",
     "audit.anchors",
     "platform.alembic_version",
