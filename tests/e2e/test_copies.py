@@ -5,6 +5,8 @@ restart that was asked for.
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator
 from contextlib import suppress
 
@@ -103,6 +105,40 @@ async def test_a_restart_copy_by_copy_is_not_noticed(own: Stack) -> None:
         await until(lambda: all(watching.statuses.get(i, "SENT") not in OPEN for i in asked), 20)
     await watching.end()
     assert watching.times > 1, "the edge of this socket was restarted"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+async def test_what_a_dead_or_late_owner_had_is_taken_over(own: Stack) -> None:
+    async with desk_of(own, "trader@alpha") as desk:
+        async with Load(desk) as load:
+            for name, other in (("core.1", "core.2"), ("core.2", "core.1")):
+                await shared(own)
+                await load.grows(4, 120)
+                old = own.pids()[name]
+                os.kill(old, signal.SIGSTOP)
+                try:
+
+                    async def taken(heir: str = other) -> bool:
+                        return await owners(own) == {heir: 8}
+
+                    await until(taken, 30, f"{other} has what {name} had", 0.1)
+                    await load.grows(4, 120)
+                finally:
+                    os.kill(old, signal.SIGCONT)  # it wakes up and is not the owner any more
+                await shared(own)
+            await load.grows(4, 120)
+            with own.without_help():  # nobody brings it back
+                old = own.kill9("core.1")
+
+                async def alone() -> bool:
+                    return await owners(own) == {"core.2": 8}
+
+                await until(alone, 30, "core.2 has what core.1 had", 0.1)
+            await own.is_back("core.1", old)
+            await shared(own)
+            await load.grows(4, 120)
+        await sound(own, load)
 
 
 async def test_with_one_copy_a_restart_says_that_there_is_a_gap(stack: Stack) -> None:
