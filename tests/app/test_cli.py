@@ -74,7 +74,7 @@ def free_port() -> int:
         ({"ORION_REPLAY": __file__}, ("ORION_REPLAY", "test_cli.py", "pair-csv")),
         ({"ORION_SPEED": "fast"}, ("ORION_SPEED", "'fast'", "max")),
         ({"ORION_SCENARIO": "sunny"}, ("ORION_SCENARIO", "'sunny'", "calm")),
-        ({"ORION_PROFILE": "cluster"}, ("ORION_PROFILE", "not there yet")),
+        ({"ORION_PROFILE": "cluster"}, ("ORION_POSTGRES_DSN", "cluster profile needs it")),
         ({"ORION_RFQ_MAX_ANSWERS": "many"}, ("ORION_RFQ_MAX_ANSWERS", "'many'")),
         ({"ORION_CONFIG": "/no/such.toml"}, ("ORION_CONFIG", "/no/such.toml")),
         ({"ORION_PUBLIC_URL": "orion"}, ("ORION_PUBLIC_URL", "http://HOST:PORT")),
