@@ -111,7 +111,7 @@ async def test_one_rfq_is_one_trace_and_every_line_says_whom(
 
 
 # What they are about runs in the cluster profile only.
-CLUSTER_BOOKS = {"cache-and-archive.md"}
+CLUSTER_BOOKS = {"backbone.md", "cache-and-archive.md"}
 
 
 async def test_the_runbooks_metrics_are_there(stack: Stack) -> None:
