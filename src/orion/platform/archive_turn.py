@@ -6,24 +6,21 @@ The archive does not need it (two writers at once do no harm), but two would do 
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 
 from orion.platform import telemetry
 from orion.platform.archive import Archiver
 from orion.platform.clock import Clock
-from orion.platform.errors import Unavailable
 from orion.platform.lease import Part, Tenure
 from orion.platform.store.port import Leases
 
 LEASE = "archive"
-AGAIN_S = 0.25
 
 
 class ArchiveTurn:
     """Runs the archiver while the lease is ours. `run` works until cancelled."""
 
     def __init__(self, archiver: Archiver, leases: Leases, clock: Clock, address: str) -> None:
-        self._archiver, self._leases = archiver, leases
+        self._archiver = archiver
         self._running: asyncio.Task[None] | None = None
         self._failed: asyncio.Future[None] | None = None
         self.tenure = Tenure(
@@ -44,11 +41,7 @@ class ArchiveTurn:
 
     async def run(self) -> None:
         """Archives when it is its turn. Raises what the archiver fails with."""
-        while True:
-            with suppress(Unavailable):
-                await self._leases.ensure((LEASE,), 1)
-                break
-            await asyncio.sleep(AGAIN_S)
+        await self.tenure.ensure()
         self._failed = asyncio.get_running_loop().create_future()
         tenure = asyncio.create_task(self.tenure.run(), name="archive.tenure")
         try:

@@ -11,7 +11,6 @@ from contextlib import suppress
 
 from orion.platform import telemetry
 from orion.platform.clock import Clock
-from orion.platform.errors import Unavailable
 from orion.platform.lease import FIRST, Part, Tenure
 from orion.platform.store.port import Leases
 
@@ -25,7 +24,7 @@ class Lead:
     """
 
     def __init__(self, store: Leases, clock: Clock, service: str, address: str) -> None:
-        self._store, self.service = store, service
+        self.service = service
         self._gained, self._gone = asyncio.Event(), asyncio.Event()
         self._gone.set()
         self._idle = asyncio.Event()  # nothing of `only` runs
@@ -59,11 +58,7 @@ class Lead:
 
     async def run(self) -> None:
         """Seeks and keeps the lead until cancelled; then gives it away."""
-        while True:
-            with suppress(Unavailable):
-                await self._store.ensure(self.tenure.topics, 1)
-                break
-            await asyncio.sleep(0.25)
+        await self.tenure.ensure()
         await self.tenure.run()
 
     async def only(self, work: Sequence[Work]) -> None:

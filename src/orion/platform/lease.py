@@ -20,6 +20,7 @@ from orion.platform.store.port import Fenced, Head, Leases
 
 LEASE_MS = 2_000
 RENEW_MS = 500
+ENSURE_S = 0.25
 _HELD = telemetry.gauge("leases_held", "Partitions that this process owns", ("service",))
 _ALL = telemetry.gauge("leases_all", "Partitions that the copies share", ("service",))
 FIRST = 0  # who has this partition of what is not shared takes the others too
@@ -96,6 +97,15 @@ class Tenure:
             _HELD.labels(self.service).set(sum(map(self.is_proven, self.parts)))
             _ALL.labels(self.service).set(self.count)
             await asyncio.sleep(self.renew_ms / 1000)
+
+    async def ensure(self) -> None:
+        """Makes the heads that the leases lie in where there are none; waits for a store that is
+        away.
+        """
+        while True:
+            with suppress(Unavailable):
+                return await self.store.ensure(self.topics, self.count)
+            await asyncio.sleep(ENSURE_S)
 
     async def step(self) -> None:
         """One round: see who lives, give what is too much, take what is free."""

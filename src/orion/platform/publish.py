@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
 from orion.platform import telemetry
@@ -161,11 +160,7 @@ class Publisher:
 
     async def run(self) -> None:
         """Owns and writes until cancelled."""
-        while True:
-            with suppress(Unavailable):
-                await self._store.ensure((self.topic,), self._spec.partitions)
-                break
-            await asyncio.sleep(0.25)
+        await self.tenure.ensure()
         writing = asyncio.create_task(self._write_for_ever(), name=f"publish.{self.topic}")
         tenure = asyncio.create_task(self.tenure.run(), name=f"publish.{self.topic}.tenure")
         try:

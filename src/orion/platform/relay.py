@@ -14,7 +14,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -81,7 +80,6 @@ class Relay:
         self.log, self.marks, self.settings, self.clock = log, marks, settings, clock
         self.past = Past(settings, self.topics, readers=2)
         self.stopped: dict[Head, str] = {}
-        self._leases = leases
         self._told = 0
         self._count = max(t.partitions for t in self.topics.values())
         self._threads = ThreadPoolExecutor(self.limits.threads, thread_name_prefix="relay")
@@ -107,11 +105,7 @@ class Relay:
 
     async def run(self) -> None:
         """Relays until cancelled."""
-        while True:
-            with suppress(Unavailable):
-                await self._leases.ensure((LEASE,), self._count)
-                break
-            await asyncio.sleep(self.limits.again_s)
+        await self.tenure.ensure()
         keeping = asyncio.create_task(self._keep(), name="relay.marks")
         tenure = asyncio.create_task(self.tenure.run(), name="relay.tenure")
         try:

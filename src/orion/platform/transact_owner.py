@@ -105,7 +105,7 @@ class Owner(Generic[S]):
 
     async def run(self) -> None:
         """Takes partitions and works until cancelled; then hands over what it owns."""
-        await self._patiently_ensure()
+        await self.tenure.ensure()
         self._running = True
         # The lease keeper ends first: it drains through a writer that still works.
         others = [
@@ -368,12 +368,6 @@ class Owner(Generic[S]):
         if running is not None:
             raise Coded("API-103" if running == key.hash else "API-102")
         return None
-
-    async def _patiently_ensure(self) -> None:
-        while True:
-            with suppress(Unavailable):
-                return await self.store.ensure(self.aggregate.topics, self.partitions)
-            await asyncio.sleep(0.25)
 
     async def _took(self, part: Part) -> None:
         service, number = self.aggregate.service, part.number
