@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import psutil
@@ -38,7 +39,7 @@ def home() -> Iterator[Path]:
         yield Path(name)
 
 
-def server(home: Path, **more: Callable[[str], None]) -> EmbeddedPostgres:
+def server(home: Path, **more: Any) -> EmbeddedPostgres:
     return EmbeddedPostgres(home / "private" / "data", home / "run", **more)
 
 
@@ -81,8 +82,9 @@ async def test_first_start_restart_and_what_it_leaves_alone(home: Path) -> None:
             await asyncpg.connect(pg.dsn(ADMIN).replace(":", ":wrong", 2), timeout=10)
         assert pg.pid is not None
         assert psutil.Process(pg.pid).uids().effective != 0
-    async with server(home) as pg, session(pg.access) as sql:
+    async with server(home, connections=137) as pg, session(pg.access) as sql:
         assert await sql.fetchval("select x from kept") == 7
+        assert await sql.fetchval("show max_connections") == "137"
     assert stat.S_IMODE(home.stat().st_mode) == stat.S_IMODE(private.stat().st_mode) == 0o700
     secrets = private / "data" / "secrets"
     assert {stat.S_IMODE(f.stat().st_mode) for f in secrets.iterdir()} == {0o600}
@@ -108,6 +110,7 @@ async def test_a_killed_server_is_brought_back_with_what_was_committed(home: Pat
 OWNER = """
 import asyncio, sys
 from pathlib import Path
+from typing import Any
 from orion.platform.embedded import EmbeddedPostgres
 async def main():
     home = Path(sys.argv[1])

@@ -19,6 +19,7 @@ from typing import Any
 
 from rich.console import Console
 
+from orion.app.modules import connections
 from orion.app.servers.kafka import KafkaServer
 from orion.app.servers.keycloak import KeycloakServer, RealmValues
 from orion.app.servers.seaweed import SeaweedPorts, SeaweedServer
@@ -75,7 +76,7 @@ def _parts(settings: Settings, folder: Path, run_dir: Path) -> dict[str, Part]:
     secrets = SecretFiles(settings.secrets_dir, may_create=True)
     for name in SECRETS:
         secrets.read(name)
-    postgres = EmbeddedPostgres(folder, run_dir)
+    postgres = EmbeddedPostgres(folder, run_dir, connections=connections(settings.platform))
     kafka = KafkaServer(folder / "kafka", port=port, controller_port=port + 1)
     redis = ValkeyServer(folder / "redis", port + 2)
     s3 = SeaweedServer(folder / "s3", SeaweedPorts(*range(port + 3, port + 7)))

@@ -9,8 +9,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from orion.platform.config import ConfigError
+from orion.platform.config import ConfigError, PlatformConfig
+from orion.platform.embedded import CONNECTIONS
 from orion.platform.module import Module, Ports
+
+# Of a process: queries 4, tables 2, store 4, bus 3 and its ear. Each service has one for its
+# writes.
+PROCESS_CONNECTIONS = 14
+OTHERS_CONNECTIONS = 30  # the keeper of the log, verbs, the relay's marks, persons
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,3 +92,13 @@ def layout(processes: str, profile: str = "embedded") -> dict[str, tuple[str, ..
 def copies_of(process: str, copies: int) -> tuple[str, ...]:
     """The names of a process's copies: its own where it has but one."""
     return (process,) if copies == 1 else tuple(f"{process}.{n + 1}" for n in range(copies))
+
+
+def connections(platform: PlatformConfig) -> int:
+    """How many connections to the database its processes may open together, when all pools are
+    full: too few of them, and a process that starts anew finds none.
+    """
+    grouped = layout(platform.processes, platform.profile)
+    services = sum(map(len, grouped.values()))
+    wanted = (len(grouped) * PROCESS_CONNECTIONS + services) * platform.copies
+    return max(CONNECTIONS, OTHERS_CONNECTIONS + wanted)

@@ -21,7 +21,7 @@ from rich.panel import Panel
 from rich.table import Table
 
 from orion.app import certs, revision
-from orion.app.modules import copies_of, layout
+from orion.app.modules import connections, copies_of, layout
 from orion.app.preflight import check
 from orion.app.restart import attend
 from orion.app.running import announce, withdraw
@@ -201,7 +201,12 @@ async def _database(settings: Settings, screen: Screen, stop: _Stop) -> AsyncIte
             done(f"PostgreSQL: {await _external(settings.platform.postgres_dsn)}")
         yield
         return
-    postgres = EmbeddedPostgres(settings.data_dir, settings.run_dir, notice=screen.notice)
+    postgres = EmbeddedPostgres(
+        settings.data_dir,
+        settings.run_dir,
+        notice=screen.notice,
+        connections=connections(settings.platform),
+    )
     first = not (settings.data_dir / "pg" / "PG_VERSION").exists()
     with screen.step(
         "PostgreSQL: making the database" if first else "PostgreSQL: starting"

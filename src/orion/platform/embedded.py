@@ -35,6 +35,7 @@ DATABASE = "orion"
 ADMIN = "orion_admin"  # superuser: for set-up and migrations only
 ROLES = ("orion_owner", "orion_writer", "orion_reader")
 SPAWN = Path(__file__).with_name("spawn.py")
+CONNECTIONS = 100
 START_S = 60.0  # recovery after a crash may take a while
 STOP_S = 20.0
 POLL_S = 0.02
@@ -45,7 +46,7 @@ CONFIGURATION = """\
 listen_addresses = ''
 unix_socket_directories = '{sockets}'
 unix_socket_permissions = 0700
-max_connections = 100
+max_connections = {connections}
 shared_buffers = 256MB
 work_mem = 8MB
 maintenance_work_mem = 64MB
@@ -122,13 +123,20 @@ class EmbeddedPostgres:
 
     Starts the server, makes the cluster and the database `orion` the first time, and restarts the
     server when it dies. Raises
-    StartError. `notice` is told in words what happens to the server while it runs.
+    StartError. `notice` is told in words what happens to the server while it runs; `connections`
+    is how many it takes at once.
     """
 
     def __init__(
-        self, data_dir: Path, run_dir: Path, *, notice: Callable[[str], None] = lambda _text: None
+        self,
+        data_dir: Path,
+        run_dir: Path,
+        *,
+        notice: Callable[[str], None] = lambda _text: None,
+        connections: int = CONNECTIONS,
     ):
         self.data_dir, self.run_dir = data_dir, run_dir
+        self._connections = connections
         self.cluster, self.sockets = data_dir / "pg", run_dir / "pg"
         self.access = Access(data_dir, run_dir)
         self.restarts = 0
@@ -244,7 +252,9 @@ class EmbeddedPostgres:
         draft.rename(self.cluster)
 
     def _configure(self) -> None:
-        settings = CONFIGURATION.format(sockets=self.sockets, sync=SYNC)
+        settings = CONFIGURATION.format(
+            sockets=self.sockets, sync=SYNC, connections=self._connections
+        )
         _replace(self.cluster / "orion.conf", settings, self._user)
         _replace(self.cluster / "pg_hba.conf", ACCESS, self._user)
         main = self.cluster / "postgresql.conf"
