@@ -18,7 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 NAMES = (
     *("tick_fanout", "tick_to_paint", "rfq_to_trade", "idle_sockets", "backbone", "start"),
-    "rebuild",
+    *("rebuild", "outbox"),
 )
 WORDS = {0: "reached", 1: "FAILED", 2: "VOID"}
 DEV = (

@@ -51,6 +51,7 @@ CHUNK = 1_000  # lives in one COPY
 RFQ, QUOTE = derived(7, "RfqId"), derived(7, "QuoteId")
 COLUMNS = ("topic", "part", "offs", "period", "at", "tenant", "entity", "seq", "type",
            "event_id", "body")  # fmt: skip
+Head = tuple[str, int]
 Row = tuple[str, int, int, Any, int, str, str, int, str, str, bytes]
 
 
@@ -71,12 +72,14 @@ def templates() -> list[tuple[str, type, int, bytes]]:
     return made
 
 
-def lives(first: int, count: int, ends: dict[tuple[str, int], int], period: Any) -> Iterator[Row]:
+def lives(
+    first: int, count: int, ends: dict[Head, int], period: Any, partitions: int = 8
+) -> Iterator[Row]:
     """The records of so many RFQs; moves `ends`. They are of today: Kafka deletes old ones."""
     at = round(period.timestamp()) * 1_000_000
     made = templates()
     for n in range(first, first + count):
-        slot = n % 8
+        slot = n % partitions
         rfq = derived(slot, "bench", str(n))
         for place, (topic, kind, seq, body) in enumerate(made):
             quote = derived(slot, "bench", str(n), str(place))
@@ -91,28 +94,36 @@ def lives(first: int, count: int, ends: dict[tuple[str, int], int], period: Any)
             )  # fmt: skip
 
 
-async def fill(db: TestDatabase, count: int) -> None:
-    """The log as owners would have left it, and a read model that has all of it before it."""
-    sql = await asyncpg.connect(db.admin)  # rows are copied past their policies
+async def copy_lives(sql: Any, count: int, partitions: int = 8) -> tuple[dict[Head, int], int]:
+    """The records of so many events in the log, which its heads do not tell yet: (the partitions'
+    ends, the last instant). `sql` is the administrator's: rows are copied past their policies.
+    """
     period = await sql.fetchval(
         "select date_trunc('day', now() at time zone 'UTC') at time zone 'UTC'"
     )
-    ends: dict[tuple[str, int], int] = {}
+    ends: dict[Head, int] = {}
     for first in range(0, count // len(LIFE), CHUNK):
         size = min(CHUNK, count // len(LIFE) - first)
-        rows = list(lives(first, size, ends, period))
+        rows = list(lives(first, size, ends, period, partitions))
         await sql.copy_records_to_table("log", schema_name="bus", records=rows, columns=COLUMNS)
+    await sql.execute("analyze bus.log")
+    return ends, round(period.timestamp()) * 1_000_000 + count
+
+
+async def fill(db: TestDatabase, count: int) -> None:
+    """The log as owners would have left it, and a read model that has all of it before it."""
+    sql = await asyncpg.connect(db.admin)
+    ends, at = await copy_lives(sql, count)
     for (topic, part), end in ends.items():
         await sql.execute(
             "insert into bus.head (topic, part, next, at) values ($1, $2, $3, $4)"
             " on conflict (topic, part) do update set next = excluded.next, at = excluded.at",
-            topic, part, end, round(period.timestamp()) * 1_000_000 + count,
+            topic, part, end, at,
         )  # fmt: skip
         await sql.execute(
             "insert into bus.ckpt (consumer, topic, part, offs, done) values ($1, $2, $3, $4, $4)",
             RfqBlotter.name, topic, part, end,
         )  # fmt: skip
-    await sql.execute("analyze bus.log")
     await sql.close()
 
 
