@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from benchmarks.chaos.faults import Fault, Kill, Pause, Slow
-from benchmarks.chaos.faults_inside import EDGES, OWNERS, Crash, Skew
+from benchmarks.chaos.faults_copies import Late, Orphan, Restart
+from benchmarks.chaos.faults_inside import ANSWERS, EDGES, HEARERS, OWNERS, Crash, Lost, Skew, Twist
 from benchmarks.chaos.faults_servers import Disconnect, Freeze, LongTransaction, Outage
 from benchmarks.chaos.target import Target, base
 
 SERVERS = ("kafka", "redis")  # nobody but we start them again
 OVER_LEASE_S = 3.0  # longer than an owner's lease: who stands so long is no owner any more
-KINDS = ("kill", "crash", "stop", "slow", "skew", "server")
+KINDS = (
+    "kill", "crash", "stop", "slow", "skew", "server", "lost", "twist", "late", "restart",
+)  # fmt: skip
 
 
 def every(target: Target, kinds: Sequence[str] = (), only: Sequence[str] = ()) -> list[Fault]:
@@ -27,20 +30,23 @@ def every(target: Target, kinds: Sequence[str] = (), only: Sequence[str] = ()) -
     found: list[Fault] = []
     for victim in victims:
         services = target.services().get(base(victim), ())
+        owner = len(services) == 1 and base(victim) in OWNERS
+        shared = owner and target.settings.platform.copies > 1
         of_one: dict[str, Iterable[Fault]] = {
             "kill": [] if victim in SERVERS else [Kill(victim)],
             "server": _servers(victim),
             "stop": _stops(victim, services),
             "slow": [Slow(victim)] if services else [],
-            "crash": [Crash(victim, edge) for edge in _edges(services)],
-            "skew": [
-                Skew(victim, s)
-                for s in (3.0, -3.0)
-                if len(services) == 1 and base(victim) in OWNERS
-            ],
+            "crash": [Crash(victim, edge) for edge in _edges(services, EDGES)],
+            "skew": [Skew(victim, s) for s in (3.0, -3.0) if owner],
+            "lost": [Lost(victim, edge) for edge in _edges(services, ANSWERS)],
+            "twist": [Twist(victim)] if set(services) & set(HEARERS) else [],
+            "late": [Late(victim), Orphan(victim)] if shared else [],
         }
         for kind in wanted:
-            found += of_one[kind]
+            found += of_one.get(kind, ())
+    if "restart" in wanted and target.settings.platform.copies > 1 and not only:
+        found.append(Restart())
     return found
 
 
@@ -59,14 +65,14 @@ def _stops(victim: str, services: Sequence[str]) -> list[Fault]:
     return [Pause(victim), *([Pause(victim, OVER_LEASE_S)] if owns else [])]
 
 
-def _edges(services: Sequence[str]) -> list[str]:
+def _edges(services: Sequence[str], edges: Mapping[str, Sequence[str]]) -> list[str]:
     """In a process of many services an edge is passed by whoever comes first."""
-    return list(dict.fromkeys(edge for service in services for edge in EDGES.get(service, ())))
+    return list(dict.fromkeys(edge for service in services for edge in edges.get(service, ())))
 
 
 def is_death(fault: Fault) -> bool:
     """Whether a process ends by it with SIGKILL."""
-    return isinstance(fault, Kill | Crash)
+    return isinstance(fault, Kill | Crash | Orphan)
 
 
 def chosen(possible: Sequence[Fault], *, kills: int, others: int, seed: int) -> list[Fault]:

@@ -55,6 +55,7 @@ class Fired:
     proof: dict[str, Any] = field(default_factory=dict)
     back_ms: dict[str, float] = field(default_factory=dict)  # sign → from the fault's end to it
     missing: list[str] = field(default_factory=list)  # signs that never came
+    wrong: str = ""  # what it showed and must not be
 
 
 class Fault(Protocol):
@@ -84,11 +85,18 @@ def signs_of(target: Target, process: str) -> set[str]:
 async def until(look: Callable[[], Any], within_s: float, what: str) -> Any:
     """The first truthy answer. Raises NotFired."""
     ends = time.monotonic() + within_s
-    while not (found := look()):
+    while not (found := _seen(look)):
         if time.monotonic() > ends:
             raise NotFired(f"{what}: not within {within_s:g} s")
         await asyncio.sleep(0.02)
     return found
+
+
+def _seen(look: Callable[[], Any]) -> Any:
+    try:
+        return look()
+    except FileNotFoundError:
+        return None
 
 
 async def replaced(target: Target, victim: str, old: Seen) -> Seen:

@@ -1,5 +1,6 @@
 """Faults that the platform is asked to do to itself, by files that orion.platform.faults looks for:
-death at an edge, a wrong clock. That they happened is seen from outside all the same.
+death at an edge, a batch that leaves late, an answer that is lost, news twice and out of order, a
+wrong clock. That they happened is seen from outside all the same.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from dataclasses import dataclass
 import asyncpg
 
 from benchmarks.chaos.faults import BACK_S, Fired, NotFired, find, replaced, signs_of, until
-from benchmarks.chaos.target import Target, base
+from benchmarks.chaos.target import Seen, Target, base
+from orion.app.profiles import own_address
 from orion.platform.faults import FIRED
 
 PASSED_S = 30.0  # by then somebody must have passed an edge that is used all the time
@@ -26,9 +28,21 @@ EDGES: dict[str, tuple[str, ...]] = {
     "marketdata_projection": ("effect.before", "effect.after"),
     "bff_workstation": ("reply.before", "reply.after"),
     "relay": ("read.after", "mark.before", "mark.after"),
+    "archive": ("file.before", "file.after", "page.before", "page.after", "checkpoint.before"),
 }
 OWNERS = {"rfq": "rfq.lifecycle", "execution": "execution.trades"}
-_NEWEST = "select at from bus.log where topic = $1 order by at desc, offs desc limit 1"
+# By service: commits whose answer can be lost without the end of the process.
+ANSWERS: dict[str, tuple[str, ...]] = {
+    "rfq": ("put", "effect"),
+    "execution": ("put", "effect"),
+    "audit": ("effect",),
+    "notifications": ("effect",),
+    "marketdata_ingest": ("append",),
+    "marketdata_projection": ("effect",),
+}
+HEARERS = ("rfq", "execution", "audit", "notifications", "lp_gateway", "marketdata_projection")
+REPEATS = 20
+_NEWEST = "select max(at) from bus.head where topic = $1 and owner = $2"
 
 
 @dataclass(frozen=True)
@@ -48,21 +62,113 @@ class Crash:
         return signs_of(target, self.victim)
 
     async def fire(self, target: Target, now: Callable[[], int]) -> Fired:
-        old = find(target, self.victim)
-        asked = target.faults / f"{self.victim}@{self.edge}"
-        asked.touch()
+        olds = passers(target, self.victim, self.edge)
+        asked = {name: target.faults / f"{name}@{self.edge}" for name in olds}
+
+        def ended() -> str | None:
+            return next((name for name, old in olds.items() if not old.is_there), None)
+
+        for file in asked.values():
+            file.touch()
         try:
-            await until(lambda: not old.is_there, PASSED_S, f"{self.victim} passed {self.edge}")
-        except NotFired:
-            asked.unlink(missing_ok=True)
-            raise
-        fired = Fired(self.name, self.victim, now())
-        left = target.faults / f"{asked.name}.{old.pid}{FIRED}"
+            who = await until(ended, PASSED_S, f"{self.victim} passed {self.edge}")
+        finally:
+            for file in asked.values():
+                file.unlink(missing_ok=True)
+        fired = Fired(self.name, who, now())
+        left = target.faults / f"{who}@{self.edge}.{olds[who].pid}{FIRED}"
         if not left.exists():
-            raise NotFired(f"{self.victim} ended, but not at {self.edge}")
-        new = await replaced(target, self.victim, old)
-        fired.proof = {"ended": old.pid, "at": left.name, "in its place": new.pid}
+            raise NotFired(f"{who} ended, but not at {self.edge}")
+        new = await replaced(target, who, olds[who])
+        fired.proof = {"ended": olds[who].pid, "at": left.name, "in its place": new.pid}
         left.unlink()
+        return fired
+
+
+def passers(target: Target, victim: str, edge: str) -> dict[str, Seen]:
+    """Whose work passes an edge: the process's own, or, of work that one of the copies does while
+    the others stand by, any copy's.
+    """
+    old = {victim: find(target, victim)}
+    if edge.startswith(("put", "reply")):
+        return old
+    copies = {n: seen for n, seen in target.processes().items() if base(n) == base(victim)}
+    return {**copies, **old}
+
+
+@dataclass(frozen=True)
+class Lost:
+    """A commit is taken and its answer does not come; the process goes on and must find out. Proved
+    by the mark that it left there.
+    """
+
+    victim: str
+    edge: str
+
+    @property
+    def name(self) -> str:
+        return f"loses the answer to {self.edge}"
+
+    def signs(self, target: Target) -> set[str]:
+        return signs_of(target, self.victim)
+
+    async def fire(self, target: Target, now: Callable[[], int]) -> Fired:
+        old = passers(target, self.victim, self.edge)
+        asked = [target.faults / f"{name}@{self.edge}.lost" for name in old]
+
+        def left() -> list[str]:
+            return [p.name for p in target.faults.glob(f"*@{self.edge}.lost.*{FIRED}")]
+
+        for file in asked:
+            file.touch()
+        try:
+            found = await until(left, PASSED_S, f"{self.victim} passed {self.edge}")
+        finally:
+            for file in asked:
+                file.unlink(missing_ok=True)
+        fired = Fired(self.name, found[0].partition("@")[0], now())
+        fired.proof = {"at": found}
+        for name in left():
+            (target.faults / name).unlink(missing_ok=True)
+        return fired
+
+
+@dataclass(frozen=True)
+class Twist:
+    """For some seconds a process hears everything twice, batches in the wrong order and old ones
+    again. Proved by the count that it leaves.
+    """
+
+    victim: str
+    seconds: float = 3.0
+    name: str = "news twice and late"
+
+    def signs(self, target: Target) -> set[str]:
+        return signs_of(target, self.victim)
+
+    async def fire(self, target: Target, now: Callable[[], int]) -> Fired:
+        held = passers(target, self.victim, "deliver")
+        asked = [target.faults / f"{name}@deliver" for name in held]
+        fired = Fired(self.name, self.victim, now())
+
+        def counted() -> dict[str, list[int]]:
+            left = target.faults.glob(f"*@deliver.*{FIRED}")
+            told = {p.name.partition("@")[0]: [int(n) for n in p.read_text().split()] for p in left}
+            return {n: found for n, found in told.items() if found and found[0] >= REPEATS}
+
+        for file in asked:
+            file.touch()
+        try:
+            await asyncio.sleep(self.seconds)
+            await until(counted, PASSED_S, f"{self.victim} was told things twice")
+        finally:
+            for file in asked:
+                file.unlink()
+        fired.over = now()
+        told = await until(counted, PASSED_S, "the count was written")
+        fired.proof = {"told again, and after what followed": told}
+        for left in target.faults.glob(f"*@deliver.*{FIRED}"):
+            left.unlink(missing_ok=True)
         return fired
 
 
@@ -85,6 +191,7 @@ class Skew:
 
     async def fire(self, target: Target, now: Callable[[], int]) -> Fired:
         find(target, self.victim)
+        own = own_address(target.settings, self.victim)[1]
         asked = target.faults / f"{self.victim}.clock"
         fired = Fired(self.name, self.victim, now())
         sql = await asyncpg.connect(target.access.dsn("orion_owner"))
@@ -96,7 +203,7 @@ class Skew:
                 if time.monotonic() > ends:
                     raise NotFired(f"the log's times were off by {most:g} s only")
                 await asyncio.sleep(0.1)
-                off = await self._off(sql)
+                off = await self._off(sql, own)
                 most = max(most, off, key=abs) if off * self.seconds > 0 else most
         finally:
             asked.unlink()
@@ -105,9 +212,9 @@ class Skew:
         fired.proof = {"the log's newest time was off by s": round(most, 2)}
         return fired
 
-    async def _off(self, sql: asyncpg.Connection) -> float:
-        """How far the newest event's time is from now. An owner never goes back behind its last, so
-        a clock that was set back shows as time that stands while events come.
+    async def _off(self, sql: asyncpg.Connection, own: str) -> float:
+        """How far the time of its newest event is from now. An owner never goes back behind its
+        last, so a clock that was set back shows as time that stands while events come.
         """
-        at = await sql.fetchval(_NEWEST, OWNERS[base(self.victim)])
+        at = await sql.fetchval(_NEWEST, OWNERS[base(self.victim)], own)
         return 0.0 if at is None else at / 1e6 - time.time()

@@ -8,25 +8,29 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
+import asyncpg
 from rich.console import Console
 
 from benchmarks.chaos.choice import chosen, every, is_death
 from benchmarks.chaos.client import Client
 from benchmarks.chaos.facts import is_quiet, read_facts
 from benchmarks.chaos.faults import Fired, NotFired
+from benchmarks.chaos.faults_copies import Restart, noticed
 from benchmarks.chaos.ground import EMBEDDED, cluster
 from benchmarks.chaos.history import History
 from benchmarks.chaos.judge import Verdict, judge
 from benchmarks.chaos.load import Load
 from benchmarks.chaos.probes import Probes
-from benchmarks.chaos.report import tell
+from benchmarks.chaos.report import result_of, show
 from benchmarks.chaos.signs import Signs
 from benchmarks.chaos.target import TENANTS, Target
-from benchmarks.harness import context
+from benchmarks.harness import RESULTS, context
 from benchmarks.own_platform import machine, orion
 from benchmarks.rfq_to_trade import OPEN_DEALERS
 from orion.platform.faults import ENVIRONMENT
@@ -50,7 +54,6 @@ class Plan:
     copies: int
     workers: int
     seed: int
-    results: Path
 
 
 @dataclass
@@ -64,12 +67,13 @@ class Done:
     verdict: Verdict | None = None
 
 
-async def run(plan: Plan) -> int:
-    """The exit code."""
+async def run(plan: Plan) -> dict[str, Any]:
+    """What is to be kept of it. Its history and, when something is wrong, the platform's logs lie
+    among the benchmarks' results, which are nobody's to commit.
+    """
     where = context()
-    plan.results.mkdir(parents=True, exist_ok=True)
-    stamp = str(where["at"])[:19].replace(":", "").replace("-", "")
-    path = plan.results / f"chaos-{stamp}.history.jsonl"
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    path = RESULTS / f"chaos-{stamp(where)}.history.jsonl"
     with tempfile.TemporaryDirectory(prefix="orion-chaos-", dir="/tmp") as made:
         folder = Path(made)
         (folder / "faults").mkdir()
@@ -80,12 +84,19 @@ async def run(plan: Plan) -> int:
                 "ORION_ENV": ENVIRONMENT,
                 "ORION_FAULTS": str(folder / "faults"),
                 "ORION_COPIES": str(plan.copies),
+                "ORION_ARCHIVE_WAIT_S": "1",  # so that it writes all the time
                 **on.environment,
             }
             verb = "cluster" if plan.profile == "cluster" else "up"
             async with orion(17, environment, verb=verb) as (port, told, supervisor):
                 done = await _hurt(plan, Target(port, told, supervisor, on), History(path))
-    return tell({**where, "options": asdict(plan)}, done, path)
+    show(done)
+    return result_of({**where, "options": asdict(plan)}, done, path)
+
+
+def stamp(where: Mapping[str, Any]) -> str:
+    """When it began, as a part of a file's name."""
+    return str(where["at"])[:19].replace(":", "").replace("-", "")
 
 
 async def _hurt(plan: Plan, target: Target, history: History) -> Done:
@@ -155,16 +166,20 @@ async def _faults(
         await _reach(history, load, start + (plan.acked - start) * (number - 1) // len(faults))
         try:
             fired = await fault.fire(target, history.now)
-        except NotFired as error:
-            done.wrong.append(f"{fault.name} of {fault.victim} did not happen: {error}")
+        except (NotFired, OSError, asyncpg.PostgresError) as error:
+            _wrong(done, f"{fault.name} of {fault.victim} did not happen: {error}")
             continue
         watch = await signs.after(fired.over or fired.at, fault.signs(target), BACK_S)
         fired.back_ms = {kind: took / 1000 for kind, took in watch.first.items()}
         fired.missing = sorted(watch.missing())
         if fired.missing:
-            done.wrong.append(
-                f"{fault.name} of {fault.victim}: no {', '.join(fired.missing)} within {BACK_S:g} s"
-            )
+            lost = f"no {', '.join(fired.missing)} within {BACK_S:g} s"
+            _wrong(done, f"{fault.name} of {fault.victim}: {lost}")
+        if fired.wrong:
+            _wrong(done, fired.wrong)
+        if isinstance(fault, Restart):
+            for text in noticed(history.ops, fired.at, fired.over):
+                _wrong(done, f"a restart was noticed: {text}")
         done.fired.append(fired)
         done.kills += is_death(fault)
         slowest = max(fired.back_ms.values(), default=0.0)
@@ -173,6 +188,12 @@ async def _faults(
             f"  {history.acked} acknowledged"
         )
     await _reach(history, load, plan.acked)
+
+
+def _wrong(done: Done, text: str) -> None:
+    """Told at once, and at the end."""
+    done.wrong.append(text)
+    say(f"      WRONG: {text}", markup=False)
 
 
 async def _reach(history: History, load: Load, goal: int) -> None:

@@ -60,7 +60,7 @@ class Target:
         self.port, self.environment, self.ground = port, environment, ground
         # As it runs: servers that it started itself are named only there.
         self.settings = settings_of_running(Settings(environment=environment))
-        self._supervisor = supervisor
+        self.supervisor = supervisor
         self.faults = Path(environment["ORION_FAULTS"])
 
     def processes(self) -> dict[str, Seen]:
@@ -68,7 +68,7 @@ class Target:
         what they are.
         """
         found: dict[str, Seen] = {}
-        for child in self._supervisor.children(recursive=True):
+        for child in self.supervisor.children(recursive=True):
             with contextlib.suppress(psutil.Error):
                 name = _name(child)
                 if name:

@@ -11,7 +11,7 @@ from orion.platform.config import PlatformConfig
 from orion.platform.store.database import PostgresDatabase
 from orion.platform.store.postgres import PostgresStore
 
-EAR = 1  # the bus hears in a connection of its own
+VOICE_AND_EAR = 2  # to tell and to hear that something was written, each a connection of its own
 
 
 def sizes(of: Any, *names: str) -> int:
@@ -19,7 +19,7 @@ def sizes(of: Any, *names: str) -> int:
 
 
 def test_full_pools_of_every_process_find_room() -> None:
-    pools = sizes(PostgresDatabase, "readers", "writers") + EAR
+    pools = sizes(PostgresDatabase, "readers", "writers") + VOICE_AND_EAR
     pools += sizes(PostgresStore, "connections") + sizes(PostgresBus, "connections")
     assert pools == PROCESS_CONNECTIONS
     for processes in ("default", "per-service", "1"):

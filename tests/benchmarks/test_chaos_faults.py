@@ -10,17 +10,21 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
 import pytest
 
 from benchmarks.chaos import faults
-from benchmarks.chaos.choice import chosen, is_death
+from benchmarks.chaos.choice import chosen, every, is_death
 from benchmarks.chaos.faults import Kill, NotFired, Pause, Slow
-from benchmarks.chaos.faults_inside import Crash
+from benchmarks.chaos.faults_copies import EVERYTHING, Late, Orphan, Restart, noticed
+from benchmarks.chaos.faults_inside import Crash, Twist
+from benchmarks.chaos.history import FAILED, OK, UNKNOWN, Op, Try
 from benchmarks.chaos.signs import EVERY_PARTITION, Signs, Watch
 from benchmarks.chaos.target import Seen
+from orion.app.modules import copies_of
 
 SLEEPS = (sys.executable, "-c", "import time; time.sleep(600)")
 
@@ -111,6 +115,47 @@ def test_every_fault_has_its_turn_before_one_comes_again():
     assert set(deaths) == {2, 3}
     assert set(rest) == {1, 2}
     assert chosen([Pause("a")], kills=3, others=1, seed=1) == [Pause("a")]
+
+
+def target_of(services: dict[str, tuple[str, ...]], copies: int) -> Any:
+    names = [n for name in services for n in copies_of(name, copies)]
+    return SimpleNamespace(
+        processes=lambda: dict.fromkeys([*names, "postgres"], Seen(1, 0.0)),
+        services=lambda: services,
+        settings=SimpleNamespace(platform=SimpleNamespace(copies=copies)),
+    )
+
+
+def test_what_two_copies_do_is_asked_of_two_copies_only():
+    services = {"rfq": ("rfq",), "bff": ("identity", "bff_workstation")}
+    one = {type(f) for f in every(target_of(services, 1))}
+    two = {(type(f), f.victim) for f in every(target_of(services, 2))}
+    assert one.isdisjoint({Late, Orphan, Restart})
+    assert {(Late, "rfq.1"), (Orphan, "rfq.2"), (Restart, EVERYTHING)} <= two
+    assert (Late, "bff.1") not in two
+    some = every(target_of(services, 2), kinds=["kill", "twist"], only=["rfq.1"])
+    assert [(type(f), f.victim) for f in some] == [(Kill, "rfq.1"), (Twist, "rfq.1")]
+    with pytest.raises(SystemExit, match="no kind"):
+        every(target_of(services, 1), kinds=["flood"])
+
+
+def test_what_a_client_notices_of_a_restart():
+    def op(n: int, at: int, outcome: str, status: int, code: str = "") -> Op:
+        one = Try(at, at + 5, outcome, status, {"code": code} if code else {})
+        return Op(n, "create", "alpha", "u", f"key-{n}", tries=[one])
+
+    ops = [
+        op(1, 50, UNKNOWN, 503, "SYS-902"),  # before
+        op(2, 100, OK, 201),
+        op(3, 110, UNKNOWN, 409, "API-103"),  # a double click
+        op(4, 120, UNKNOWN, 0, "hung up"),  # the client's own doing
+        op(5, 130, UNKNOWN, 503, "SYS-901"),
+        op(6, 140, UNKNOWN, 0, "ConnectionResetError"),
+        op(7, 150, FAILED, 500),
+        op(8, 300, UNKNOWN, 503, "SYS-902"),  # after
+    ]
+    found = list(noticed(ops, 100, 200))
+    assert [text.split()[2] for text in found] == ["key-5:", "key-6:", "key-7:"]
 
 
 def clock(moments: list[int]) -> Callable[[], int]:

@@ -13,9 +13,9 @@ from orion.platform.config import ConfigError, PlatformConfig
 from orion.platform.embedded import CONNECTIONS
 from orion.platform.module import Module, Ports
 
-# Of a process: queries 4, tables 2, store 4, bus 3 and its ear. Each service has one for its
-# writes.
-PROCESS_CONNECTIONS = 14
+# Of a process: queries 4, tables 2, store 4 and its voice, bus 3 and its ear. Each service has one
+# for its writes.
+PROCESS_CONNECTIONS = 15
 OTHERS_CONNECTIONS = 30  # the keeper of the log, verbs, the relay's marks, persons
 
 

@@ -122,8 +122,10 @@ def hurt(ports: Ports, faults: Faults) -> Ports:
         ports,
         store=faults.store(ports.store),
         database=faults.database(ports.database),
+        bus=faults.bus(ports.bus),
         log=faults.log(ports.log),
         marks=faults.marks(ports.marks) if ports.marks else None,
+        blobs=faults.blobs(ports.blobs) if ports.blobs else None,
     )
 
 

@@ -29,17 +29,22 @@ class Ring:
         self._waiting: dict[str | tuple[str, int], set[asyncio.Event]] = {}
 
     def hand_over(self, records: Sequence[Record]) -> None:
-        """Takes committed records, in order per partition."""
+        """Takes committed records, in order per partition. Repeats are passed over: a batch may
+        come again, or after the one that followed it.
+        """
         grown: set[str | tuple[str, int]] = set()
         for record in records:
             head = (record.topic, record.part)
             kept = self._records.get(head)
+            if kept and record.offset <= kept[-1].offset:
+                continue
             if kept is None or (kept and kept[-1].offset + 1 != record.offset):
                 kept = self._records[head] = []  # another process wrote in between
             kept.append(record)
             if len(kept) >= 2 * self._size:
                 del kept[: self._size]
-            self._known[head] = record.offset + 1
+            if self._known.get(head, 0) <= record.offset:
+                self._known[head] = record.offset + 1
             grown.add(head)
             grown.add(record.topic)
         self._wake(grown)

@@ -42,6 +42,12 @@ class Links:
         """A query: safe to ask again, short deadline."""
         return await self._call(caller, service, method, request, self._query_s)
 
+    async def look(self, caller: Caller, service: str, method: str, request: Any) -> Any:
+        """A query that only an entity's owner can answer: safe to ask again, and as patient as a
+        command, for the owner may be changing.
+        """
+        return await self._call(caller, service, method, request, self._command_s)
+
     async def tell(self, caller: Caller, service: str, method: str, request: Any) -> Any:
         """A command, under its idempotency key: when the deadline passes its outcome is unknown
         (SYS-902).

@@ -93,7 +93,7 @@ async def list_rfqs(
 async def get_rfq(rfq_id: RfqPath, caller: Given[Caller], links: Given[Links]) -> shapes.Rfq:
     """Answered by the owner: shows what you just wrote."""
     request = rfq_pb2.GetRFQRequest(rfq_id=rfq_id)
-    return render.rfq(await links.ask(caller, "rfq", "GetRFQ", request))
+    return render.rfq(await links.look(caller, "rfq", "GetRFQ", request))
 
 
 @post(
