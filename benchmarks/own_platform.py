@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import random
 import re
 import signal
 import socket
@@ -26,7 +27,9 @@ from orion.platform.config import Settings
 ORION = (sys.executable, "-P", "-m", "orion.app.cli")
 CHILD = "orion.app.child"
 NURSERY = "orion.app.nursery"
+SERVERS = {"java": "kafka", "valkey-server": "redis", "weed": "s3"}  # of a cluster, by program
 READY_S = 180
+BLOCK, BLOCK_RANGE = 180, (11_000, 21_000)
 
 
 def free_port() -> int:
@@ -34,6 +37,18 @@ def free_port() -> int:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         return int(sock.getsockname()[1])
+
+
+def free_block() -> int:
+    """A port with as many free ones behind it as a cluster's servers and services listen on, below
+    those from which connections go out.
+    """
+    while True:
+        first = random.randrange(*BLOCK_RANGE)
+        with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
+            for port in range(first, first + BLOCK):
+                stack.enter_context(socket.socket()).bind(("127.0.0.1", port))
+            return first
 
 
 @contextlib.asynccontextmanager
@@ -46,7 +61,7 @@ async def orion(
     with tempfile.TemporaryDirectory(
         prefix="orion-bench-", dir="/tmp", ignore_cleanup_errors=True
     ) as folder:
-        port = free_port()
+        port = free_block() if verb == "cluster" else free_port()
         environment = {
             **{k: v for k, v in os.environ.items() if not k.startswith("ORION_")},
             "ORION_PORT": str(port),
@@ -118,6 +133,8 @@ def cpu(supervisor: psutil.Process) -> dict[str, float]:
 def _name(process: psutil.Process) -> str:
     if "postgres" in process.name():
         return "postgres"
+    if process.name() in SERVERS:
+        return SERVERS[process.name()]
     words = process.cmdline()
     if NURSERY in words:
         return "nursery"

@@ -1,14 +1,13 @@
 """How long from a request to a trade, how many a second, and what does each process pay?
 
-Starts the whole platform on a free port in a folder of its own. Load is open-loop: request n is due
-at start + n / rate, whatever
-became of the others, and every latency counts from that moment. One life is: create → all dealers
-have quoted (seen on the watch
-stream) → accept the best firm quote → TRADED (seen on the watch stream). Dealers answer at once
-(their delays are not what is
-measured) and their throttles are opened; everything else is as shipped. A run in which anything was
-refused, lost or doubled, or
-whose own schedule lags more than 3 ms (p99), is void. All on loopback.
+Starts the whole platform on a free port in a folder of its own, as `orion up` does or as `orion
+cluster` does (`--profile`; both: one after the other, and a table of ratios). Load is open-loop:
+request n is due at start + n / rate, whatever became of the others, and every latency counts from
+that moment. One life is: create → all dealers have quoted (seen on the watch stream) → accept the
+best firm quote → TRADED (seen on the watch stream). Dealers answer at once (their delays are not
+what is measured) and their throttles are opened; everything else is as shipped. A run in which
+anything was refused, lost or doubled, or whose own schedule lags more than 3 ms (p99), is void. All
+on loopback.
 """
 
 from __future__ import annotations
@@ -39,15 +38,23 @@ from benchmarks.harness import (
     milliseconds,
     percentile_sheet,
 )
-from benchmarks.own_platform import cpu, orion
+from benchmarks.own_platform import cpu
+from benchmarks.own_profiles import (
+    BOTH,
+    CLUSTER,
+    EMBEDDED,
+    GROUPING,
+    PROFILE,
+    Running,
+    beside,
+    running,
+)
 from orion.platform.auth import ServiceTokens
 from orion.platform.clock import SystemClock
-from orion.platform.config import Settings
-from orion.platform.rpc.client import OPTIONS
-from orion.services.identity.keys import SigningKeys
 from orion.wire.stubs import common_pb2, rfq_pb2, rfq_pb2_grpc
 
 USERS = 32
+WARM_S = 120.0
 LOOKING = frozenset({"HALDEN", "TARNWICK"})  # a last look is the dealer's time, not ours
 STEPS = ("schedule lag", "create answered", "all quotes seen", "accept answered", "trade seen")
 OPEN_DEALERS = {
@@ -89,34 +96,16 @@ class Measured:
 class Market:
     """The running platform, spoken to by gRPC or REST as many users."""
 
-    def __init__(self, environment: dict[str, str], port: int, mode: str, dealers: int):
-        self.settings = Settings(environment=environment)
-        self.mode, self.port, self.dealers = mode, port, dealers
-        address = self.settings.rpc_address("core")
-        self.channels = [
-            grpc.aio.insecure_channel(address, options=(*OPTIONS, ("bench.channel", n)))
-            for n in range(2)
-        ]
+    def __init__(self, platform: Running, mode: str, dealers: int):
+        self.settings = platform.settings
+        self.mode, self.port, self.dealers = mode, platform.port, dealers
+        # As the BFF speaks for users, and as the edge watches.
+        self.channels = [platform.channel("rfq", "bff_workstation", n) for n in range(2)]
+        self.channels.append(platform.channel("rfq", "push_edge", 2))
         self.stubs = [rfq_pb2_grpc.RFQServiceStub(c) for c in self.channels]
-        self.tokens = self._mint()
+        self.tokens = [platform.token(f"bench{n}@alpha") for n in range(USERS)]
         limits = httpx.Limits(max_connections=64, max_keepalive_connections=64)
         self.http = httpx.AsyncClient(limits=limits, timeout=10)
-
-    def _mint(self) -> list[str]:
-        keys, now = SigningKeys(self.settings.secrets_dir, may_create=False), int(time.time())
-        entitled = {
-            "assetClasses": ["FX"], "instrumentIds": None, "venueIds": ["XORN", "XLYR"],
-            "maxNotional": "1000000000", "rfqPerMinute": 1_000_000,
-        }  # fmt: skip
-        return [
-            keys.sign({
-                "iss": self.settings.issuer, "aud": "orion", "sub": f"bench-{n}", "iat": now,
-                "exp": now + 1800, "tenant": "alpha", "user": f"bench{n}@alpha",
-                "name": f"Bench {n}",
-                "desk": "bench", "roles": ["ROLE_TRADER"], "ent": entitled, "sid": f"bench-{n}",
-            }, "at+jwt")
-            for n in range(USERS)
-        ]  # fmt: skip
 
     def service(self) -> tuple[tuple[str, str], ...]:
         key = (self.settings.secrets_dir / "service.key").read_bytes().strip()
@@ -167,7 +156,7 @@ class Market:
 
 async def watch(market: Market, measured: Measured) -> None:
     """Follows every RFQ, as the edge does."""
-    call = market.stubs[0].WatchRFQ(rfq_pb2.WatchRFQRequest(), metadata=market.service())
+    call = market.stubs[2].WatchRFQ(rfq_pb2.WatchRFQRequest(), metadata=market.service())
     async for update in call:
         for rfq in update.items:
             life = measured.lives.get(rfq.rfq_id)
@@ -226,38 +215,45 @@ async def load(market: Market, measured: Measured, rate: float, seconds: float, 
 
 async def warm(market: Market) -> None:
     """Waits for prices and dealers, then runs a few lives that do not count."""
-    end, n, trial = time.monotonic() + 60, 90_000_000, Measured()
+    end, n, trial, why = time.monotonic() + WARM_S, 90_000_000, Measured(), [None]
     while time.monotonic() < end:
         trial = Measured()
         watching = asyncio.create_task(watch(market, trial))
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(6):
+            async with asyncio.timeout(WARM_S / 6):
                 n = await load(market, trial, 20, 1, n)
         watching.cancel()
-        await asyncio.gather(watching, return_exceptions=True)
+        why = await asyncio.gather(watching, return_exceptions=True)
         if trial.done == 20:
             return
         n += 20
         await asyncio.sleep(0.5)
-    raise SystemExit(f"the platform does not trade: {trial.failed}")
+    raise SystemExit(f"the platform does not trade: {trial.done} of 20, {trial.failed}, {why}")
 
 
 async def run(options: argparse.Namespace) -> Outcome:
-    """One measured run on a platform of its own."""
-    more = dict(OPEN_DEALERS)
-    async with orion(17, more) as (port, environment, supervisor):
-        market, measured = Market(environment, port, options.mode, options.dealers), Measured()
+    """One measured run for each profile, on a platform of its own."""
+    if options.profile != BOTH:
+        return await measure(options, options.profile)
+    one, other = await measure(options, EMBEDDED), await measure(options, CLUSTER)
+    return beside(one, other, unit="ms per trade", count="trades")
+
+
+async def measure(options: argparse.Namespace, profile: str) -> Outcome:
+    """One measured run."""
+    async with running(profile, 17, OPEN_DEALERS, options.grouping) as platform:
+        market, measured = Market(platform, options.mode, options.dealers), Measured()
         try:
             await warm(market)
             watching = asyncio.create_task(watch(market, measured))
-            before = _spent(supervisor)
+            before = _spent(platform.supervisor)
             began = time.perf_counter()
             await load(market, measured, options.rate, options.seconds, 1)
             took = time.perf_counter() - began
-            after = _spent(supervisor)
+            after = _spent(platform.supervisor)
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)
-            verified = await asyncio.to_thread(verify, environment)
+            verified = await asyncio.to_thread(verify, platform.for_verbs())
         finally:
             await market.close()
     spent = {k: after[k] - before.get(k, 0) for k in after}
@@ -328,6 +324,8 @@ BENCHMARK = Benchmark(
         Option("seconds", 20.0, "how long is measured", 1, 3_600),
         Option("mode", "grpc", "the door", choices=("grpc", "rest")),
         Option("dealers", 5, "quotes a request waits for", 1, 5),
+        PROFILE,
+        GROUPING,
     ),
     (
         "trades_per_second",

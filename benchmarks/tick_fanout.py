@@ -1,8 +1,10 @@
 """How old is a price when a screen has it, and what does fan-out cost?
 
-Starts the whole platform on a free port in a folder of its own, with the simulator at `--rate` raw
-ticks a second; opens the sockets through the public port; each wants its own choice of instruments.
-The load is open-loop: the simulator's schedule does not wait for anybody. All on loopback.
+Starts the whole platform on a free port in a folder of its own, as `orion up` does or as `orion
+cluster` does (`--profile`; both: one after the other, and a table of ratios), with the simulator at
+`--rate` raw ticks a second; opens the sockets through the public port; each wants its own choice of
+instruments. The load is open-loop: the simulator's schedule does not wait for anybody. All on
+loopback.
 
 Value age = the moment a client has read a frame from its socket − `receivedAt` of the newest tick
 in it (cut to milliseconds, so it reads up to 1 ms too old). What the frame says is looked at later,
@@ -42,13 +44,28 @@ from benchmarks.harness import (
     milliseconds,
     percentile_sheet,
 )
-from benchmarks.own_platform import counters, cpu, orion, token
+from benchmarks.own_platform import counters, cpu
+from benchmarks.own_profiles import (
+    BOTH,
+    CLUSTER,
+    EMBEDDED,
+    ENTITLED,
+    GROUPING,
+    PROFILE,
+    beside,
+    by_home,
+    running,
+)
+from orion.core.instrument import AssetClass
 
 USERS = [
     f"{u}@{t}" for t in ("alpha", "beta") for u in ("trader", "trader2", "sales", "risk", "analyst")
 ]
 SCREENS = (sys.executable, "-m", "benchmarks.screens")
 HEAR_S = 180
+EVERYTHING = {
+    **ENTITLED, "assetClasses": [c.value for c in AssetClass], "venueIds": ["XORN", "XLYR", "XCRU"],
+}  # fmt: skip
 COUNTERS = (
     "md_ticks_published_total|edge_tick_frames_total|edge_tick_frames_skipped_total"
     "|edge_flush_seconds_(?:sum|count)|edge_price_age_seconds_(?:sum|count)"
@@ -112,16 +129,25 @@ async def heard(crowd: Process) -> bytes:
 
 
 async def run(options: argparse.Namespace) -> Outcome:
-    """One run."""
+    """One run for each profile."""
     me = asyncio.current_task()
     assert me is not None
     # Told to stop, we stop the platform first.
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, me.cancel)
+    if options.profile != BOTH:
+        return await measure(options, options.profile)
+    one, other = await measure(options, EMBEDDED), await measure(options, CLUSTER)
+    return beside(one, other, unit="µs per tick", count="ticks", per=1e6)
+
+
+async def measure(options: argparse.Namespace, profile: str) -> Outcome:
+    """One run."""
     seen = screens.Seen()
     more = {"ORION_PUSH_EDGE_SOCKETS_PER_USER": "1000"}
-    async with orion(options.rate, more) as (port, environment, supervisor):
-        tokens = [token(u, environment) for u in USERS]
-        bearer = token("platform@alpha", environment)
+    async with running(profile, options.rate, more, options.grouping) as platform:
+        port, supervisor = platform.port, platform.supervisor
+        tokens = [platform.token(user, entitled=EVERYTHING) for user in USERS]
+        bearer = platform.token("platform@alpha", "ROLE_PLATFORM")
         async with crowds(options, port, tokens) as started:
             await asyncio.sleep(options.warm_up)
             counted = await counters(port, bearer, COUNTERS)
@@ -154,15 +180,16 @@ def report(
         for name, h in times.items()
         if h is not seen.age and milliseconds(h)["p99"] > MAX_LAG_MS
     ]
+    homes = by_home(spent)  # the edge's cost under one name in both profiles
     numbers = {
         "value_age_p50_ms": age["p50"],
         "value_age_p99_ms": age["p99"],
         "ticks_per_second": round(ticks / took, 1),
         "frames_per_second": round(frames / took, 1),
         "encodes_per_second": round(counts.get("edge_encodes_total", 0.0) / took, 1),
-        "edge_us_per_frame": _us(spent.get("edge"), frames),
+        "edge_us_per_frame": _us(homes.get("edge"), frames),
         "platform_us_per_tick": _us(
-            sum(v for k, v in spent.items() if k not in ("clients", "edge")), ticks
+            sum(v for k, v in homes.items() if k not in ("clients", "edge")), ticks
         ),
         "screen_hz_lowest": round(min(seen.flush_hz, default=0.0), 2),
         "screen_frames_per_second_lowest": round(seen.fewest / took, 2),
@@ -193,6 +220,7 @@ def report(
             "degraded": sorted(seen.degraded),
             "cpu_seconds": spent,
             "took_seconds": took,
+            "ticks": ticks,
         },
         times,
     )
@@ -213,6 +241,8 @@ BENCHMARK = Benchmark(
         Option("processes", 1, "client processes that share the sockets", 1, 8),
         Option("seconds", 20.0, "how long is measured", 1, 600),
         Option("warm_up", 5.0, "how long runs before", 0, 60),
+        PROFILE,
+        GROUPING,
     ),
     (
         "value_age_p50_ms",
