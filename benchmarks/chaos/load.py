@@ -79,7 +79,10 @@ class Load:
 
     async def _work(self, chance: random.Random, number: int) -> None:
         while not self._stopping:
-            user = self._users[(number + chance.randrange(2) * self._workers) % len(self._users)]
+            # Each has some of the users for himself, and all together have all.
+            turns = -(-len(self._users) // self._workers)
+            turn = chance.randrange(max(turns, 2)) * self._workers
+            user = self._users[(number + turn) % len(self._users)]
             if not await self._live(user, chance):
                 await asyncio.sleep(0.05)
 

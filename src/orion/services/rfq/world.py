@@ -32,7 +32,7 @@ from orion.wire.stubs import (
 )
 
 PAUSE_S = 0.2
-OPENING_US = 5 * SECOND  # an instrument that has no price by then starts stale
+OPENING_US = 30 * SECOND  # an instrument that has no price by then starts stale
 
 
 @dataclass(frozen=True, slots=True)
