@@ -75,7 +75,7 @@ def with_topics(server: KafkaServer) -> KafkaSettings:
 @pytest.fixture(scope="module")
 async def toy_relayed(postgres: Server) -> AsyncIterator[TestDatabase]:
     """A database with the toy services' tables and the relay's."""
-    async with postgres.database("0001", "0008", "0009", "0015") as db:
+    async with postgres.database("0001", "0008", "0009", "0015", "0017") as db:
         await prepare(db)
         yield db
 

@@ -34,7 +34,7 @@ def postgres() -> Iterator[Server]:
 @pytest.fixture(scope="module")
 async def toy_template(postgres: Server) -> AsyncIterator[TestDatabase]:
     """A database with the toy service's tables, for a module."""
-    async with postgres.database("0001", "0008", "0009", "0015") as db:
+    async with postgres.database("0001", "0008", "0009", "0015", "0017") as db:
         await prepare(db)
         yield db
 
@@ -59,7 +59,7 @@ async def wipe(dsn: str) -> None:
     """An empty log, as owner."""
     sql = await asyncpg.connect(dsn)
     await sql.execute(
-        "truncate bus.log, bus.log_hourly, bus.head, bus.relayed, bus.ckpt, bus.copies, bus.dead_letters, bus.processed_events, bus.sequences,"
+        "truncate bus.log, bus.log_hourly, bus.head, bus.relayed, bus.abandoned, bus.ckpt, bus.copies, bus.dead_letters, bus.processed_events, bus.sequences,"
         " toy.state, toy.inbox, hears.state, hears.inbox, toy.rm_totals, toy.rm_notes"
     )
     await sql.close()

@@ -20,6 +20,7 @@ WITHOUT_TENANT = {
     "bus.copies",
     "bus.ckpt",
     "bus.relayed",
+    "bus.abandoned",
     "audit.chain_head",
     "audit.anchors",
     "platform.alembic_version",

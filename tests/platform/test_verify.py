@@ -43,7 +43,7 @@ async def test_a_system_that_worked_is_green_and_says_what_it_counted(pg: Place)
     assert report.violations == [] and report.ok
     assert {c.name: c.counted for c in report.checks} == {
         "offsets": 151, "sequences": 33, "event ids": 151, "toy state": 20, "toy inbox": 60,
-        "consumers": 91, "dead letters": 0, "replays": 0, "read models": 91,
+        "consumers": 91, "dead letters": 0, "replays": 0, "abandoned": 0, "read models": 91,
     }  # fmt: skip
 
 
@@ -76,6 +76,7 @@ BUGS = {
         " '', '', '', '', 1, 'replayed')",
         "dead letters",
     ),
+    "a record passed off as abandoned": ("update bus.log set type = 'RecordAbandoned' where offs = 2", "abandoned"),
     "a read model that drifted": ("update toy.rm_totals set total = total + 1 where total = 3", "read models"),
     "a read model row too many": ("insert into toy.rm_notes values ('beta', 'x', 1)", "read models"),
 }  # fmt: skip

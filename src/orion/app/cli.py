@@ -15,6 +15,7 @@ from rich.console import Console
 from orion.app.cli_certs import certs
 from orion.app.cli_ground import FAILED, INTERRUPTED, NOT_THERE, DataDir, fail, run, settings_with
 from orion.app.cli_replay import archive_verbs, replay, sandbox_verbs
+from orion.app.cli_restored import restored
 from orion.app.origin import Origin
 from orion.platform.config import CHECKOUT
 
@@ -364,6 +365,7 @@ def verify(data_dir: DataDir = None) -> None:
 
 
 app.command()(replay)
+app.command()(restored)
 app.command()(certs)
 
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Collection, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,12 +47,15 @@ class Part:
 
 
 @asynccontextmanager
-async def servers(settings: Settings, screen: Screen) -> AsyncIterator[dict[str, Any]]:
-    """Those that no setting names, as long as the block lasts: the settings that name them. Raises
-    StartError.
+async def servers(
+    settings: Settings, screen: Screen, only: Collection[str] = ()
+) -> AsyncIterator[dict[str, Any]]:
+    """Those that no setting names (of them `only` these, if given), as long as the block lasts: the
+    settings that name them. Raises StartError.
     """
     run_dir = settings.run_dir.with_name(f"{settings.run_dir.name}-s")
     made = _parts(settings, settings.data_dir / "servers", run_dir)
+    made = {n: p for n, p in made.items() if not only or n in only}
     ours = {n: p for n, p in made.items() if not getattr(settings.platform, p.setting)}
     try:
         with screen.step(f"Servers: {', '.join(ours)}"):

@@ -8,11 +8,13 @@ from typing import Any
 
 from orion.app.blobs import cluster_part, open_blobs
 from orion.app.origin import Origin
+from orion.platform.bus.abandoned import Abandoned
 from orion.platform.bus.kafka_settings import kafka_settings
 from orion.platform.bus.postgres import PostgresBus
 from orion.platform.bus.ring import Ring
 from orion.platform.config import Settings
 from orion.platform.embedded import Access
+from orion.platform.relay_marks import RelayMarks
 
 
 @asynccontextmanager
@@ -20,11 +22,14 @@ async def open_source(settings: Settings, origin: Origin, door: Access) -> Async
     """A bus over that place. Raises ConfigError, StartError."""
     async with AsyncExitStack() as stack:
         newer: Any
+        abandoned = await _abandoned(door) if origin is not Origin.LOG else None
         if origin is Origin.KAFKA or (
             origin is Origin.ARCHIVE and settings.platform.kafka_bootstrap
         ):
             kafka = cluster_part("orion.platform.bus.kafka").KafkaBus
-            newer = await stack.enter_async_context(kafka.open(kafka_settings(settings.platform)))
+            newer = await stack.enter_async_context(
+                kafka.open(kafka_settings(settings.platform), abandoned)
+            )
         else:
             newer = PostgresBus(door.dsn("orion_owner"), ring=Ring(), connections=1)
             stack.push_async_callback(newer.close)
@@ -36,4 +41,12 @@ async def open_source(settings: Settings, origin: Origin, door: Access) -> Async
 
         cluster_part("pyarrow")
         blobs = await stack.enter_async_context(open_blobs(settings))
-        yield ArchivedBus(ArchiveReader(blobs, env=settings.platform.env), newer)
+        yield ArchivedBus(ArchiveReader(blobs, env=settings.platform.env), newer, abandoned)
+
+
+async def _abandoned(door: Access) -> Abandoned:
+    marks = RelayMarks(door.dsn("orion_writer"))
+    try:
+        return await marks.abandoned()
+    finally:
+        await marks.close()

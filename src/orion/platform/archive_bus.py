@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from orion.platform.archive_read import ArchiveReader
+from orion.platform.bus.abandoned import Abandoned
 from orion.platform.bus.following import BATCH, Following
 from orion.platform.bus.port import Record
 
@@ -20,8 +21,11 @@ class ArchivedBus(Following):
     is archived later than it first looked at a topic it reads from the bus.
     """
 
-    def __init__(self, archive: ArchiveReader, newer: Any) -> None:
+    def __init__(
+        self, archive: ArchiveReader, newer: Any, abandoned: Abandoned | None = None
+    ) -> None:
         self._archive, self._newer = archive, newer  # Any: a Following, for its ring
+        self._abandoned = abandoned or Abandoned()
         self.ring = newer.ring
         self._until: dict[str, dict[int, int]] = {}
 
@@ -30,7 +34,8 @@ class ArchivedBus(Following):
     ) -> Sequence[Record]:
         """See the port."""
         if offset < (await self._archived(topic)).get(part, 0):
-            return await self._archive.read(topic, part, offset, limit)
+            found = await self._archive.read(topic, part, offset, limit)
+            return self._abandoned.of_all(found)
         return await self._newer.read(topic, part, offset, limit)
 
     async def ends(self, topic: str) -> dict[int, int]:

@@ -39,6 +39,10 @@ class ArchiveTurn:
         """
         return None if self.tenure.settled.is_set() else "archive: looking whose turn it is"
 
+    async def leave(self) -> None:
+        """Gives the turn away and returns when another copy has it."""
+        await self.tenure.withdraw()
+
     async def run(self) -> None:
         """Archives when it is its turn. Raises what the archiver fails with."""
         await self.tenure.ensure()

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from orion.platform import telemetry
+from orion.platform.bus.abandoned import is_kept
 from orion.platform.bus.port import Bus, Record
 from orion.platform.bus.topics import Topic, catalogue
 from orion.platform.consume_crew import Crew, ends_of
@@ -183,7 +184,7 @@ class Consumer:
             await self._failed(records[0], error)
 
     async def _effect(self, records: Sequence[Record]) -> None:
-        good = [r for r in records if not self._is_parked(r)]
+        good = [r for r in records if is_kept(r) and not self._is_parked(r)]
         letters = [
             self._letter(r, "an earlier event of this entity is a dead letter", "", 0, parked=True)
             for r in records

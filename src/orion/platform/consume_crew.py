@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from orion.platform import telemetry
+from orion.platform.bus.abandoned import kept
 from orion.platform.errors import Unavailable
 from orion.platform.store.port import CheckpointMoved, DiskFull, OutcomeUnknown
 
@@ -118,10 +119,11 @@ class Crew:
         tenants = sorted({r.tenant for r in records})
         advances = [a for member in crew for a in member.advances(ends)]
         async with self._store.effect(self._service, tenants, advances) as sql:
-            for member in crew:
-                await member.handle(records, sql)
+            heard = kept(records)
+            for member in crew if heard else ():
+                await member.handle(heard, sql)
         for member in crew:
-            member.passed(records, ends)
+            member.passed(heard, ends)
 
 
 def ends_of(records: Sequence[Record]) -> dict[tuple[str, int], int]:

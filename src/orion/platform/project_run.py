@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from orion.platform.bus.abandoned import kept
 from orion.platform.bus.port import Bus, Record
 from orion.platform.bus.topics import Topic
 from orion.platform.consume import Consumer, ConsumerLimits
@@ -17,7 +18,7 @@ from orion.platform.store.port import Sql, Store
 def operations(projection: Projection, records: Sequence[Record]) -> list[RowOperation]:
     """All row operations of these records. `rows` is pure: where it fails once it always fails."""
     found: list[RowOperation] = []
-    for record in records:
+    for record in kept(records):
         try:
             found.extend(projection.rows(record))
         except InvalidMessage:

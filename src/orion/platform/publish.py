@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from orion.platform import telemetry
+from orion.platform.bus.abandoned import kept
 from orion.platform.bus.port import Bus, Record, partition_of
 from orion.platform.bus.topics import Topic, catalogue
 from orion.platform.clock import Clock
@@ -216,7 +217,7 @@ class Publisher:
                 self._last[tenant, entity] = seq
                 upto = max(upto, kept_upto)
         while records := await self._log.read(self.topic, number, upto):
-            for record in records:
+            for record in kept(records):
                 self._last[record.tenant, record.entity] = record.seq
                 self._dirty.add((record.tenant, record.entity))
             upto = records[-1].offset + 1

@@ -17,6 +17,7 @@ from typing import Any, Protocol, cast
 
 import asyncpg
 
+from orion.platform.bus.abandoned import is_kept
 from orion.platform.bus.port import Record
 from orion.platform.bus.postgres import PostgresBus
 from orion.platform.bus.ring import Ring
@@ -266,7 +267,7 @@ class Rebuilder:
         return records
 
     async def _apply(self, sql: Any, records: Sequence[Record]) -> None:
-        good = [r for r in records if (r.topic, r.part, r.offset) not in self._skip]
+        good = [r for r in records if is_kept(r) and (r.topic, r.part, r.offset) not in self._skip]
         if not good:
             return
         if self._fold is not None:

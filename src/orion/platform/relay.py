@@ -14,10 +14,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
 from orion.platform import telemetry
+from orion.platform.bus.abandoned import Abandoned
 from orion.platform.bus.kafka_past import Past
 from orion.platform.bus.kafka_settings import KafkaSettings
 from orion.platform.bus.port import Bus, Record
@@ -103,9 +105,14 @@ class Relay:
         """The next offset to publish, of the partitions that are relayed here."""
         return self._cursor
 
+    async def leave(self) -> None:
+        """Gives its partitions away and returns when other copies have them."""
+        await self.tenure.withdraw()
+
     async def run(self) -> None:
         """Relays until cancelled."""
         await self.tenure.ensure()
+        self.past.abandoned = await self._declared()
         keeping = asyncio.create_task(self._keep(), name="relay.marks")
         tenure = asyncio.create_task(self.tenure.run(), name="relay.tenure")
         try:
@@ -119,6 +126,12 @@ class Relay:
             await asyncio.gather(keeping, return_exceptions=True)
             await self.past.close()
             self._threads.shutdown(wait=False)
+
+    async def _declared(self) -> Abandoned:
+        while True:
+            with suppress(Unavailable):
+                return await self.marks.abandoned()
+            await asyncio.sleep(self.limits.again_s)
 
     # ---- the lease
 
@@ -183,8 +196,13 @@ class Relay:
         mark = await self.marks.begin(key, number, part.epoch)
         cursor = self._cursor[head] = mark.offset
         await self.log.ends(key)
+        is_compared = False
+        # A producer is made when there is something to say; meanwhile one look whether Kafka has
+        # what the log does not: a restored database is told of before anybody writes to it.
         while not await self.log.wait(key, number, cursor, self.limits.wait_s):
-            pass  # a producer is made when there is something to say
+            if not is_compared:
+                await self._where(topic, number, mark.offset)
+                is_compared = True
         line = Line(self.settings, topic, number)
         try:
             await self._call(line.open)
@@ -229,6 +247,7 @@ class Relay:
         if last.offset >= end:
             raise Stopped(
                 f"Kafka has {last.offset}, the log's next is {end}: was the database restored?"
+                " `orion restored` tells what to do"
             )
         ours = await self.log.read(topic.key, number, last.offset, 1)
         if ours and ours[0].offset == last.offset and ours[0].event_id != last.event_id:

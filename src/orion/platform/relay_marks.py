@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from orion.platform.bus.abandoned import Abandoned, Range
 from orion.platform.store.connection import PLAIN, Pool
 
 Head = tuple[str, int]
+DECLARED = "select topic, part, first, until, at from bus.abandoned"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,10 @@ class RelayMarks:
         """All marks."""
         rows = await self._pool.fetch("select topic, part, offs, epoch from bus.relayed")
         return {(r[0], r[1]): Mark(r[2], r[3]) for r in rows}
+
+    async def abandoned(self) -> Abandoned:
+        """What restores have abandoned."""
+        return Abandoned(Range(*r) for r in map(tuple, await self._pool.fetch(DECLARED)))
 
     async def close(self) -> None:
         """Closes the connections."""

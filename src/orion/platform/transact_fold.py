@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from orion.platform.bus.abandoned import is_kept
 from orion.platform.bus.port import Record
 from orion.platform.errors import InvalidMessage, NotOwner
 from orion.platform.lease import Part
@@ -147,7 +148,7 @@ class Fold:
         if name in self._parked.get(group, ()) or name in self.buried.get(group, ()):
             self._bury(item, None)
             return None
-        heard = item.command(record)
+        heard = item.command(record) if is_kept(record) else None
         if heard is None:
             return None
         item.entity = heard[0]

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from orion.platform import telemetry
+from orion.platform.bus.abandoned import is_kept
 from orion.platform.bus.port import Record
 from orion.platform.errors import InvalidMessage, NotOwner, Unavailable
 from orion.platform.store.letters import OPEN
@@ -164,7 +165,8 @@ class Hearing:
             if record.offset != self._cursor[key]:
                 return  # rewound meanwhile
             self._cursor[key] = record.offset + 1
-            if follow.types is not None and record.type not in follow.types:
+            is_ours = follow.types is None or record.type in follow.types
+            if not (is_ours and is_kept(record)):
                 first = self._passed.get(key)
                 since = first[1] if first else asyncio.get_running_loop().time()
                 self._passed[key] = record, since

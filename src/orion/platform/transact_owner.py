@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from orion.platform import telemetry
+from orion.platform.bus.abandoned import kept
 from orion.platform.bus.port import Bus, Record, partition_of
 from orion.platform.clock import Clock
 from orion.platform.errors import Coded, NotOwner, Unavailable
@@ -389,7 +390,7 @@ class Owner(Generic[S]):
         for topic in self.aggregate.topics:
             offset = await self._log.offset_at(topic, number, since)
             while batch := await self._log.read(topic, number, offset):
-                records += batch
+                records += kept(batch)
                 offset = batch[-1].offset + 1
         records.sort(key=lambda r: r.at)
         self.aggregate.warm(number, records)

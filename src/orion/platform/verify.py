@@ -14,6 +14,7 @@ from typing import Any
 
 import asyncpg
 
+from orion.platform.bus.abandoned import TYPE as ABANDONED
 from orion.platform.bus.topics import Topic, catalogue
 from orion.platform.project import ReadModel
 from orion.platform.rebuild import LogIncomplete, compare
@@ -90,7 +91,7 @@ class Verifier:
         try:
             steps: list[Callable[[Any], Coroutine[Any, Any, Check]]] = [
                 self.offsets, self.sequences, self.events, *self._per_service(), self.consumers,
-                self.letters, self.replays,
+                self.letters, self.replays, self.abandoned,
             ]  # fmt: skip
             # One snapshot for all: otherwise what is written meanwhile looks like a violation.
             async with sql.transaction(isolation="repeatable_read", readonly=True):
@@ -209,12 +210,12 @@ class Verifier:
                    s.part as part, f.part as facts_part
               from {service}.state s
               full join (select tenant, coalesce(root, entity) as id, count(*) as n, min(part) as part
-                           from bus.log where topic = any ($1) group by 1, 2) f
+                           from bus.log where topic = any ($1) and type <> $2 group by 1, 2) f
                 on f.tenant = s.tenant and f.id = s.id
              where s.version is distinct from f.n or s.part is distinct from f.part
             """,  # noqa: S608
-            topics,
-        )
+            topics, ABANDONED,
+        )  # fmt: skip
         check.add(
             rows,
             lambda r: (
@@ -335,6 +336,39 @@ class Verifier:
                 f" {r['said']} changes"
             ),
         )
+        return check
+
+    async def abandoned(self, sql: Any) -> Check:
+        """What a restore abandoned is declared, place by place, and nothing else is passed off as
+        that.
+        """
+        check = Check("abandoned")
+        check.counted = await sql.fetchval(
+            f"select count(*) from {LOG} l where type = $1",  # noqa: S608
+            ABANDONED,
+        )
+        if await sql.fetchval("select to_regclass('bus.abandoned')") is None:
+            if check.counted:
+                check.violations.append(f"{check.counted} places, and nowhere is one declared")
+            return check
+        rows = await sql.fetch(
+            f"""
+            with said as (select topic, part, offs, at, entity from {LOG} l where type = $1)
+            select topic, part, offs, 'is not declared' as wrong from said s
+             where not exists (select from bus.abandoned a where a.topic = s.topic and a.part = s.part
+                                  and s.offs >= a.first and s.offs < a.until and s.at = a.at
+                                  and s.entity = 'abandoned/' || a.topic || '/' || a.part || '/' || a.first)
+             union all
+            select a.topic, a.part, a.first, 'is declared up to ' || a.until || ', '
+                   || count(s.offs) || ' places are taken'
+              from bus.abandoned a join bus.head h using (topic, part)
+              left join said s on s.topic = a.topic and s.part = a.part and s.offs >= a.first and s.offs < a.until
+             group by a.topic, a.part, a.first, a.until, h.kept
+            having count(s.offs) <> a.until - least(greatest(a.first, h.kept), a.until)
+            """,  # noqa: S608
+            ABANDONED,
+        )
+        check.add(rows, lambda r: f"{r['topic']}/{r['part']}/{r['offs']}: {r['wrong']}")
         return check
 
     async def read_models(self) -> Check:

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 
+from orion.platform.bus.abandoned import kept
 from orion.platform.bus.port import Record
 from orion.platform.bus.ring import Ring
 from orion.platform.errors import Unavailable
@@ -97,7 +98,8 @@ class Following:
                         if not records:
                             break
                         cursors[topic, part] = records[-1].offset + 1
-                        yield records
+                        if heard := kept(records):
+                            yield heard
                     progress = progress or cursors[topic, part] > cursor
                 if progress:
                     continue

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
+from orion.platform.bus.abandoned import Abandoned
 from orion.platform.bus.following import BATCH, Following
 from orion.platform.bus.kafka_live import Live
 from orion.platform.bus.kafka_past import Past, Places
@@ -31,18 +32,22 @@ class KafkaBus(Following):
         *,
         topics: Mapping[str, Topic] | None = None,
         ring: Ring | None = None,
+        abandoned: Abandoned | None = None,
     ) -> None:
         self.ring = ring or Ring()
         self._topics = topics if topics is not None else catalogue()
         places = Places()
-        self._past = Past(settings, self._topics, places)
-        self._live = Live(settings, self._topics, places, self.ring.hand_over)
+        abandoned = abandoned or Abandoned()
+        self._past = Past(settings, self._topics, places, abandoned=abandoned)
+        self._live = Live(settings, self._topics, places, self.ring.hand_over, abandoned)
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, settings: KafkaSettings) -> AsyncIterator[KafkaBus]:
+    async def open(
+        cls, settings: KafkaSettings, abandoned: Abandoned | None = None
+    ) -> AsyncIterator[KafkaBus]:
         """Opens as long as the block lasts."""
-        bus = cls(settings)
+        bus = cls(settings, abandoned=abandoned)
         try:
             yield bus
         finally:

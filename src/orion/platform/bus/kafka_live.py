@@ -19,6 +19,7 @@ from typing import Any
 import confluent_kafka  # pyright: ignore[reportMissingImports]
 
 from orion.platform import telemetry
+from orion.platform.bus.abandoned import Abandoned
 from orion.platform.bus.kafka_ends import Ends
 from orion.platform.bus.kafka_past import GAPS, REPEATS, Head, Places, reader_options
 from orion.platform.bus.kafka_record import Order, record_of
@@ -72,9 +73,10 @@ class Live:
         topics: Mapping[str, Topic],
         places: Places,
         deliver: Callable[[list[Record]], None],
+        abandoned: Abandoned | None = None,
     ) -> None:
         self._settings, self._topics, self._places = settings, topics, places
-        self._deliver = deliver
+        self._deliver, self._abandoned = deliver, abandoned or Abandoned()
         self._ends = Ends(settings)
         self._orders: deque[_Look] = deque()
         self._looks: list[_Look] = []
@@ -167,7 +169,11 @@ class Live:
     def _resume(self, consumer: Any) -> None:
         if self._parts:
             consumer.assign(
-                [ck.TopicPartition(n, p, part.place) for (n, p), part in self._parts.items()]
+                [
+                    # A negative place means something else to the library.
+                    ck.TopicPartition(n, p, part.place if part.place >= 0 else part.low)
+                    for (n, p), part in self._parts.items()
+                ]
             )
 
     def _round(self, consumer: Any) -> None:
@@ -240,7 +246,7 @@ class Live:
         part.place = message.offset() + 1
         match part.order.look(record.offset, lost):
             case Order.TAKE:
-                batch.append(record)
+                batch.append(self._abandoned.of(record))
                 if record.offset % PLACE_EVERY == 0:
                     self._places.note(part.topic.key, part.number, record.offset, message.offset())
                 if part.is_broken:

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import confluent_kafka  # pyright: ignore[reportMissingImports]
 
 from orion.platform import telemetry
+from orion.platform.bus.abandoned import Abandoned
 from orion.platform.bus.kafka_ends import ANSWER_S, Ends
 from orion.platform.bus.kafka_record import Order, record_of
 from orion.platform.bus.kafka_settings import KafkaSettings
@@ -86,9 +87,11 @@ class Past:
         topics: Mapping[str, Topic],
         places: Places | None = None,
         readers: int = READERS,
+        abandoned: Abandoned | None = None,
     ) -> None:
         self._settings, self._topics = settings, topics
         self.places = places or Places()
+        self.abandoned = abandoned or Abandoned()
         self._ends = Ends(settings)
         self._idle: list[_Reader] = []
         self._free = asyncio.Semaphore(readers)
@@ -97,9 +100,10 @@ class Past:
 
     async def read(self, topic: str, part: int, offset: int, limit: int, end: int) -> list[Record]:
         """In log order, without a gap, not beyond `end`, which is known to exist."""
-        return await self._with(
+        found = await self._with(
             lambda r: r.read(topic, part, offset, limit, end), (topic, part, offset)
         )
+        return list(self.abandoned.of_all(found))
 
     async def offset_at(self, topic: str, part: int, at: int) -> int | None:
         """The first kept record that is not older; None when there is none."""
@@ -107,7 +111,8 @@ class Past:
 
     async def last(self, topic: str, part: int) -> tuple[Record | None, bool]:
         """The record with the highest log position, and whether the partition ever had one."""
-        return await self._with(lambda r: r.last(topic, part))
+        last, ever = await self._with(lambda r: r.last(topic, part))
+        return last and self.abandoned.of(last), ever
 
     async def _with(
         self, work: Callable[[_Reader], T], place: tuple[str, int, int] | None = None

@@ -58,8 +58,8 @@ class Bus(Protocol):
     ) -> AsyncIterator[Sequence[Record]]:
         """A view in memory: batches from `since` (an instant; None = only new ones) or from the
         positions `start` (where it names none, from the beginning) and then live, for ever, in
-        order per partition, without a gap or a duplicate. Keeps no checkpoint. Yields an empty
-        batch once, when it has caught up.
+        order per partition, without a gap or a duplicate; what a restore has abandoned is left out.
+        Keeps no checkpoint. Yields an empty batch once, when it has caught up.
         """
         ...
 

@@ -26,4 +26,4 @@ def build(ports: Ports, config: Config) -> Module:
         env=env, topics=config.topics or tuple(catalogue()), limits=limits,
     )  # fmt: skip
     turn = ArchiveTurn(archiver, ports.store, ports.clock, ports.address)
-    return Module("archive", tasks=[turn.run], ready=turn.ready)
+    return Module("archive", tasks=[turn.run], ready=turn.ready, leave=[turn.leave])

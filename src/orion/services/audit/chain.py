@@ -78,6 +78,8 @@ class Anchor:
     previous: str
     heads: tuple[Head, ...]
     mac: str
+    # (topic, part, first, until): rows that the lines before know and that a restore abandoned.
+    abandoned: tuple[tuple[str, int, int, int], ...] = ()
 
 
 def genesis(topic: str, part: int) -> Head:
@@ -122,16 +124,25 @@ def is_signed(head: Head, key: bytes) -> bool:
     return hmac.compare_digest(head.signature, _head_mac(head, key))
 
 
-def anchor_line(seq: int, at: int, previous: str, heads: Sequence[Head], key: bytes) -> str:
+def anchor_line(
+    seq: int,
+    at: int,
+    previous: str,
+    heads: Sequence[Head],
+    key: bytes,
+    abandoned: Sequence[tuple[str, int, int, int]] = (),
+) -> str:
     """One line of the anchor file. `previous` is the digest of the line before ("" for the
     first).
     """
-    body = {
+    body: dict[str, object] = {
         "seq": seq,
         "at": at,
         "previous": previous,
         "heads": [[h.topic, h.part, h.next, h.hash.hex(), h.signature.hex()] for h in heads],
     }
+    if abandoned:
+        body["abandoned"] = [list(one) for one in abandoned]
     body["mac"] = _line_mac(body, key)
     return json.dumps(body, separators=(",", ":"), sort_keys=True)
 
@@ -147,7 +158,8 @@ def read_anchor(line: str, key: bytes) -> Anchor | None:
             Head(topic, part, upto, bytes.fromhex(digest), bytes.fromhex(signature))
             for topic, part, upto, digest, signature in body["heads"]
         )
-        return Anchor(body["seq"], body["at"], body["previous"], heads, mac)
+        abandoned = tuple((t, p, first, until) for t, p, first, until in body.get("abandoned", ()))
+        return Anchor(body["seq"], body["at"], body["previous"], heads, mac, abandoned)
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
 

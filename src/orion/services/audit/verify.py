@@ -124,6 +124,20 @@ def _fix(
                 f"anchor {anchor.seq}: the head of {_name(head.chain)} is not signed by us"
             )
         points.setdefault(head.chain, {})[head.next] = head.hash
+    _excuse(report, anchor, points)
+
+
+def _excuse(report: Report, anchor: Anchor, points: dict[Chain, dict[int, bytes]]) -> None:
+    """What this line declares abandoned, the lines before it may know otherwise."""
+    for topic, part, first, until in anchor.abandoned:
+        of = points.get((topic, part), {})
+        gone = [upto for upto in of if first < upto <= until]
+        for upto in gone:
+            del of[upto]
+        report.notes.append(
+            f"{topic}/{part}: a restore abandoned rows {first} to {until - 1}"
+            f" ({len(gone)} anchored heads, anchor {anchor.seq})"
+        )
 
 
 def _compare_anchors(

@@ -19,4 +19,4 @@ def build(ports: Ports, config: Config) -> Module:
         address=ports.address,
         limits=RelayLimits(batch=config.batch, threads=config.threads),
     )
-    return Module("relay", tasks=[relay.run], ready=relay.ready)
+    return Module("relay", tasks=[relay.run], ready=relay.ready, leave=[relay.leave])
