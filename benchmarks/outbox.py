@@ -206,7 +206,9 @@ def written(count: int) -> list[Fact]:
     return made
 
 
-async def latency(ground: Ground, rate: float, seconds: float, found: Found) -> None:
+async def latency(
+    ground: Ground, rate: float, seconds: float, warm_up: float, found: Found
+) -> None:
     """From the log's commit to Kafka's word and to a consumer."""
     committed: dict[tuple[int, int], int] = {}
 
@@ -214,19 +216,27 @@ async def latency(ground: Ground, rate: float, seconds: float, found: Found) -> 
         now = time.monotonic_ns()
         committed.update(((r.part, r.offset), now) for r in records)
 
-    facts = written(WARM + round(rate * seconds))
+    warm = max(WARM, round(rate * warm_up))
+    facts = written(warm + round(rate * seconds))
     async with (
         ground.side("relay") as relay,
         ground.side("plain") as reader,
         publisher(ground) as writer,
     ):
-        for one in facts[:WARM]:  # producers and consumers are made when there is something
-            writer.offer("alpha", one.entity_id, one)
-            await asyncio.sleep(0.02)
-        await drained(reader, WARM)
+        # Producers and consumers are made when there is something; a young broker compiles itself.
+        await offered(writer, facts[:warm], rate)
+        await drained(reader, warm)
         writer.on_commit(note)
-        lag = await offered(writer, facts[WARM:], rate)
+        before, idle = ground.servers(), [relay.cpu, reader.cpu]
+        lag = await offered(writer, facts[warm:], rate)
         await drained(reader, len(facts))
+        after = ground.servers()
+        spent = {
+            "PostgreSQL": after[0] - before[0],
+            "Kafka": after[1] - before[1],
+            "relay": relay.cpu - idle[0],
+            "reader": reader.cpu - idle[1],
+        }
     found.ended(relay, "relay")
     found.ended(reader, "reader")
     steps = {
@@ -243,6 +253,19 @@ async def latency(ground: Ground, rate: float, seconds: float, found: Found) -> 
         }
         found.histograms[f"{step} at {rate:g}/s"] = times
     found.histograms[f"schedule lag at {rate:g}/s"] = lag
+    since = min(committed.values())
+    transactions = sum(1 for *_, at in relay.moments if at >= since)
+    found.numbers[f"events_per_transaction_at_{rate:g}"] = round(len(committed) / transactions, 2)
+    found.sheets.append(
+        Sheet(
+            f"CPU at {rate:g}/s: {len(committed)} events, {transactions} transactions of Kafka",
+            ("process", "µs per event", "µs per transaction"),
+            [
+                (name, round(x / len(committed) * 1e6), round(x / transactions * 1e6))
+                for name, x in spent.items()
+            ],
+        )
+    )
     late = milliseconds(lag)["p99"]
     if late > MAX_LAG_MS:
         found.void.append(f"own schedule lag p99 {late} ms at {rate:g}/s, limit {MAX_LAG_MS:g} ms")
@@ -311,14 +334,22 @@ async def hide(ground: Ground) -> None:
     await sql.close()
 
 
-async def all_drained(sides: Sequence[Side], count: int, ended: int) -> int:
-    """When copies that share the work had all of it together."""
+async def all_drained(ground: Ground, sides: Sequence[Side], count: int, began: int) -> int:
+    """How long (ns) copies that share the work took for all of it. Their marks say that it is all:
+    a partition that changes hands would count twice for a moment.
+    """
     deadline = time.monotonic() + DRAIN_S
-    while sum(side.count for side in sides) < count:
+    sql = await asyncpg.connect(ground.db.admin)
+    while sum(side.count for side in sides) < count or await _marked(sql) < count:
         if any(s.process.returncode is not None for s in sides) or time.monotonic() > deadline:
             raise SystemExit(f"relays did {[s.count for s in sides]} of {count}")
         await asyncio.sleep(0.02)
-    return max(s.counts[-1][0] for s in sides if s.counts) - ended
+    await sql.close()
+    return max(s.counts[-1][0] for s in sides if s.counts) - began
+
+
+async def _marked(sql: Any) -> int:
+    return await sql.fetchval("select coalesce(sum(offs), 0)::bigint from bus.relayed")
 
 
 @contextlib.asynccontextmanager
@@ -355,7 +386,7 @@ async def burst(ground: Ground, options: argparse.Namespace, found: Found) -> No
         before = ground.servers()
         idle = [s.cpu for s in (*copies, reader)]
         began = await release(ground, ends, at)
-        relayed = await all_drained(copies, count, began)
+        relayed = await all_drained(ground, copies, count, began)
         applied = await drained(reader, count) - began
         after = ground.servers()
         spent = {
@@ -418,7 +449,7 @@ async def _filled(ground: Ground, count: int) -> tuple[dict[Head, int], int]:
 async def _whole(ground: Ground, count: int, found: Found) -> None:
     """The relay's marks and the read model say that nothing is left out."""
     sql = await asyncpg.connect(ground.db.admin)
-    marks = await sql.fetchval("select coalesce(sum(offs), 0) from bus.relayed")
+    marks = await _marked(sql)
     rows = await sql.fetchval("select count(*) from rfq.rm_rfq_blotter")
     asked = await sql.fetchval("select count(distinct entity) from bus.log where topic = $1", TOPIC)
     await sql.close()
@@ -471,7 +502,7 @@ async def _relay_alone(
     async with relays(ground, copies) as sides:
         idle = [s.cpu for s in sides]
         began = await release(ground, ends, at)
-        took = await all_drained(sides, count, began) / 1e9
+        took = await all_drained(ground, sides, count, began) / 1e9
         paid = sum(s.cpu - was for s, was in zip(sides, idle, strict=True)) / count * 1e6
     for side in sides:
         found.ended(side, "relay")
@@ -521,7 +552,7 @@ async def _measure(server: Server, kafka: Any, options: argparse.Namespace, foun
         async with server.database() as db:
             ground = Ground(server, kafka, db, options.partitions)
             ground.begin()
-            await latency(ground, float(rate), options.seconds, found)
+            await latency(ground, float(rate), options.seconds, options.warm_up, found)
     if options.burst:
         async with server.database() as db:
             ground = Ground(server, kafka, db, options.partitions)
@@ -538,6 +569,7 @@ BENCHMARK = Benchmark(
     (
         Option("rates", "50 500", "events a second, each in turn; empty: no latency"),
         Option("seconds", 10.0, "how long each is measured", 1, 600),
+        Option("warm_up", 10.0, "how long the same runs before", 0, 600),
         Option("burst", 100_000, "events at once; 0: none", 0, 5_000_000),
         Option("partitions", 8, "of each topic", 1, 64),
         Option("relays", 1, "copies of the relay", 1, 4),
