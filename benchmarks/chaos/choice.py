@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from benchmarks.chaos.faults import Fault, Kill, Pause, Slow
@@ -88,5 +89,11 @@ def chosen(possible: Sequence[Fault], *, kills: int, others: int, seed: int) -> 
 def _rounds(faults: Sequence[Fault], count: int, chance: random.Random) -> list[Fault]:
     found: list[Fault] = []
     while faults and len(found) < count:
-        found += chance.sample(list(faults), len(faults))
+        # In each round one of each kind comes before a second of any: a short run has all kinds.
+        before: Counter[type] = Counter()
+        placed: list[tuple[int, int, Fault]] = []
+        for number, fault in enumerate(chance.sample(list(faults), len(faults))):
+            placed.append((before[type(fault)], number, fault))
+            before[type(fault)] += 1
+        found += [fault for *_, fault in sorted(placed, key=lambda p: p[:2])]
     return found[:count]

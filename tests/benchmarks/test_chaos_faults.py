@@ -114,6 +114,8 @@ def test_every_fault_has_its_turn_before_one_comes_again():
     assert (sum(deaths), sum(rest)) == (7, 3)
     assert set(deaths) == {2, 3}
     assert set(rest) == {1, 2}
+    some = chosen([*map(Slow, "abcdefgh"), Restart()], kills=0, others=2, seed=3)
+    assert {type(f) for f in some} == {Slow, Restart}, "a short run has all kinds"
     assert chosen([Pause("a")], kills=3, others=1, seed=1) == [Pause("a")]
 
 
