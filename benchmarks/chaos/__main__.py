@@ -24,10 +24,13 @@ from benchmarks.harness import RESULTS
 SHORT = {"kills": 30, "others": 10, "acked": 20_000, "minutes": 10.0}
 # Few processes deal fastest, many can be hurt in most ways, and what two copies do is their own.
 LONG: tuple[dict[str, Any], ...] = (
-    {"processes": "default", "kills": 60, "others": 20, "acked": 65_000, "minutes": 14.0},
-    {"kills": 90, "others": 40, "acked": 23_000, "minutes": 10.0},
+    {
+        "processes": "default", "workers": 32,
+        "kills": 60, "others": 20, "acked": 65_000, "minutes": 16.0,
+    },
+    {"workers": 24, "kills": 90, "others": 40, "acked": 23_000, "minutes": 10.0},
     {"copies": 2, "kills": 50, "others": 40, "acked": 12_000, "minutes": 12.0},
-)
+)  # fmt: skip
 
 
 def plans_of(argv: list[str]) -> tuple[list[Plan], Path]:
@@ -54,7 +57,7 @@ def plans_of(argv: list[str]) -> tuple[list[Plan], Path]:
     )
     parser.add_argument("--processes", help="grouping of the platform (per-service)")
     parser.add_argument("--copies", type=int, help="copies of each process (1)")
-    parser.add_argument("--workers", type=int, default=16, help="users who deal at a time")
+    parser.add_argument("--workers", type=int, help="users who deal at a time (16)")
     parser.add_argument("--seed", type=int, default=1, help="of the load and of the faults' order")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder for the result")
     given = parser.parse_args(argv)
@@ -64,7 +67,7 @@ def plans_of(argv: list[str]) -> tuple[list[Plan], Path]:
 
 def _plan(given: argparse.Namespace, usual: Mapping[str, Any]) -> Plan:
     said = {name: value for name, value in vars(given).items() if value is not None}
-    wanted = {"processes": "per-service", "copies": 1, **usual, **said}
+    wanted = {"processes": "per-service", "copies": 1, "workers": 16, **usual, **said}
     return Plan(
         kills=wanted["kills"],
         others=wanted["others"],
@@ -75,7 +78,7 @@ def _plan(given: argparse.Namespace, usual: Mapping[str, Any]) -> Plan:
         profile=given.profile,
         processes=wanted["processes"],
         copies=wanted["copies"],
-        workers=given.workers,
+        workers=wanted["workers"],
         seed=given.seed,
     )
 
