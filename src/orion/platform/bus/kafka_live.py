@@ -32,6 +32,7 @@ ck: Any = confluent_kafka
 
 BATCH = 500
 POLL_S = 0.05
+GATHER_S = 0.002  # what comes so soon after the first goes with it
 FLYING = 4  # batches on their way to the event loop
 BACK = 64  # Kafka offsets before the end where a partition is begun
 ASK_S = 2.0
@@ -185,7 +186,10 @@ class Live:
                 if look.targets is None:
                     break  # Kafka is away: what is there goes on meanwhile
         batch: list[Record] = []
-        for message in consumer.consume(BATCH, POLL_S):
+        # `consume` waits for a full batch or the end of its time, so it is not asked for the first.
+        first = consumer.poll(POLL_S)
+        more = () if first is None else (first, *consumer.consume(BATCH - 1, GATHER_S))
+        for message in more:
             self._see(consumer, message, batch)
         done = [x for x in self._looks if x.targets is not None and self._is_seen(x)]
         self._looks = [x for x in self._looks if x not in done and not x.done.done()]
