@@ -13,7 +13,7 @@ from orion.platform.clock import ManualClock
 from orion.platform.errors import Unavailable
 from orion.services.rfq import asking
 from orion.services.rfq.config import Config
-from orion.services.rfq.world import OPENING_US, World
+from orion.services.rfq.world import OPENING_US, OTHERS_US, World
 from orion.wire.stubs import common_pb2, rfq_pb2
 from tests.services.market_world import seeds
 
@@ -58,3 +58,19 @@ async def test_who_knows_nothing_yet_is_not_there_instead_of_refusing(world: Wor
         ask(world, "USDJPY")
     clock.advance(OPENING_US + 1)
     ask(world, "USDJPY")  # a feed that stays silent: core says what it thinks of it
+
+
+async def test_one_silent_feed_keeps_nobody_from_starting(world: World):
+    clock: Any = world._clock
+    assert world.missing() == "reference data is not known"
+    world.instruments = {i.instrument_id: i for i in seeds().instruments}
+    assert world.missing() == "prices are not known"
+    world.prices.known.set()
+    clock.advance(OTHERS_US + 1)
+    assert world.missing(), "no price at all: the feeds may be starting too"
+    world.prices._mids["EURUSD"] = Decimal("1.1")
+    assert world.missing()
+    clock.advance(OTHERS_US + 1)
+    assert world.missing() is None
+    with pytest.raises(Unavailable):  # what is without a price is asked again, not denied
+        ask(world, "USDJPY")

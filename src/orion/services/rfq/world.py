@@ -33,6 +33,7 @@ from orion.wire.stubs import (
 
 PAUSE_S = 0.2
 OPENING_US = 30 * SECOND  # an instrument that has no price by then starts stale
+OTHERS_US = 5 * SECOND  # after the first price of any: whose feed is silent holds up nobody else
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,10 @@ class Prices:
             if isinstance(tick, Tick) and tick.mid is not None:
                 self._mids[instrument_id] = tick.mid
         return self._mids.get(instrument_id)
+
+    def any(self) -> bool:
+        """Whether there was a price of any instrument."""
+        return bool(self._raw or self._mids)
 
     def is_stale(self, instrument_id: str) -> bool:
         """True when the feed is silent, or when there never was a price."""
@@ -140,6 +145,7 @@ class World:
         self._reference = reference_pb2_grpc.ReferenceServiceStub(directory.channel("reference"))
         self._gateway = lp_pb2_grpc.LPGatewayServiceStub(directory.channel("lp_gateway"))
         self._known_at: int | None = None  # when the last prices had been read
+        self._priced_at: int | None = None  # when a first price was seen
         self._presence: dict[str, Presence] = {}
         self._asked: dict[str, deque[int]] = {}
         self._changed = asyncio.Event()
@@ -151,7 +157,7 @@ class World:
             return "reference data is not known"
         if not self.prices.known.is_set():
             return "prices are not known"
-        if not self._is_opening():
+        if not self._is_opening() or self._has_waited():
             return None
         unpriced = sum(self.prices.mid(i) is None for i in self.instruments)
         return f"{unpriced} instruments wait for a first price" if unpriced else None
@@ -176,6 +182,12 @@ class World:
         if self._known_at is None:
             self._known_at = self._clock.now()
         return self._clock.now() - self._known_at <= OPENING_US
+
+    def _has_waited(self) -> bool:
+        """Whether others have had prices for a while."""
+        if self._priced_at is None and self.prices.any():
+            self._priced_at = self._clock.now()
+        return self._priced_at is not None and self._clock.now() - self._priced_at > OTHERS_US
 
     def candidates(self, instrument_id: str, tenant: str) -> tuple[Candidate, ...]:
         """Every dealer, with what speaks against asking it now. Asking counts towards its
