@@ -15,9 +15,7 @@ from orion.app.certs import credentials_of, file_of
 from orion.app.letters import letter_copy, letter_fact
 from orion.app.modules import copies_of, layout
 from orion.core.permissions import Role
-from orion.platform import telemetry
 from orion.platform.auth import HttpKeys, ServiceTokens, Verifier
-from orion.platform.bus.abandoned import Abandoned
 from orion.platform.bus.kafka_settings import kafka_settings
 from orion.platform.bus.postgres import PostgresBus
 from orion.platform.cache.memory import MemoryCache
@@ -25,7 +23,6 @@ from orion.platform.clock import Clock, SystemClock
 from orion.platform.config import ConfigError, Settings
 from orion.platform.discovery import read_keys
 from orion.platform.embedded import Access
-from orion.platform.errors import Unavailable
 from orion.platform.faults import Faults, faults_of
 from orion.platform.issuer import issuer_of
 from orion.platform.module import Ports
@@ -38,7 +35,6 @@ from orion.platform.store.postgres import PostgresStore
 from orion.wire.repeatable import repeatable_methods
 
 SERVICE_KEY = "service.key"
-AGAIN_S = 0.5
 
 
 def secrets(settings: Settings) -> SecretFiles:
@@ -157,22 +153,12 @@ async def _cluster(settings: Settings, door: Access, stack: AsyncExitStack) -> _
     stack.push_async_callback(marks.close)
     return _Cluster(
         bus=await stack.enter_async_context(
-            KafkaBus.open(kafka_settings(settings.platform), await _abandoned(marks))
+            KafkaBus.open(kafka_settings(settings.platform), await marks.patiently_abandoned())
         ),
         cache=await stack.enter_async_context(RedisCache.open(settings.platform)),
         marks=marks,
         blobs=await stack.enter_async_context(open_blobs(settings)),
     )
-
-
-async def _abandoned(marks: RelayMarks) -> Abandoned:
-    """What restores have abandoned: read once, for it changes only while nothing runs."""
-    while True:
-        try:
-            return await marks.abandoned()
-        except Unavailable as error:
-            telemetry.log.warning("the start waits for the database", error=error.detail)
-            await asyncio.sleep(AGAIN_S)
 
 
 def ports_of(ports: Ports, service: str, settings: Settings) -> Ports:

@@ -14,12 +14,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
 from orion.platform import telemetry
-from orion.platform.bus.abandoned import Abandoned
 from orion.platform.bus.kafka_past import Past
 from orion.platform.bus.kafka_settings import KafkaSettings
 from orion.platform.bus.port import Bus, Record
@@ -112,7 +110,7 @@ class Relay:
     async def run(self) -> None:
         """Relays until cancelled."""
         await self.tenure.ensure()
-        self.past.abandoned = await self._declared()
+        self.past.abandoned = await self.marks.patiently_abandoned()
         keeping = asyncio.create_task(self._keep(), name="relay.marks")
         tenure = asyncio.create_task(self.tenure.run(), name="relay.tenure")
         try:
@@ -126,12 +124,6 @@ class Relay:
             await asyncio.gather(keeping, return_exceptions=True)
             await self.past.close()
             self._threads.shutdown(wait=False)
-
-    async def _declared(self) -> Abandoned:
-        while True:
-            with suppress(Unavailable):
-                return await self.marks.abandoned()
-            await asyncio.sleep(self.limits.again_s)
 
     # ---- the lease
 

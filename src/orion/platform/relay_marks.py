@@ -6,13 +6,17 @@ be too low, and then some records are published again, which readers drop.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from orion.platform import telemetry
 from orion.platform.bus.abandoned import Abandoned, Range
+from orion.platform.errors import Unavailable
 from orion.platform.store.connection import PLAIN, Pool
 
 Head = tuple[str, int]
+AGAIN_S = 0.5
 DECLARED = "select topic, part, first, until, at from bus.abandoned"
 
 
@@ -62,8 +66,17 @@ class RelayMarks:
         return {(r[0], r[1]): Mark(r[2], r[3]) for r in rows}
 
     async def abandoned(self) -> Abandoned:
-        """What restores have abandoned."""
+        """What restores have abandoned. It changes only while nothing runs."""
         return Abandoned(Range(*r) for r in map(tuple, await self._pool.fetch(DECLARED)))
+
+    async def patiently_abandoned(self) -> Abandoned:
+        """The same, however long the database is away: no process may read without it."""
+        while True:
+            try:
+                return await self.abandoned()
+            except Unavailable as error:
+                telemetry.log.warning("the start waits for the database", error=error.detail)
+                await asyncio.sleep(AGAIN_S)
 
     async def close(self) -> None:
         """Closes the connections."""
