@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import asyncpg
 
@@ -45,6 +47,18 @@ REPEATS = 20
 _NEWEST = "select max(at) from bus.head where topic = $1 and owner = $2"
 
 
+@contextmanager
+def there(files: Collection[Path]) -> Iterator[None]:
+    """What asks the processes for a fault, as long as the block lasts."""
+    for file in files:
+        file.touch()
+    try:
+        yield
+    finally:
+        for file in files:
+            file.unlink(missing_ok=True)
+
+
 @dataclass(frozen=True)
 class Crash:
     """The process kills itself at an edge: just before it commits, publishes or answers, or just
@@ -68,13 +82,8 @@ class Crash:
         def ended() -> str | None:
             return next((name for name, old in olds.items() if not old.is_there), None)
 
-        for file in asked.values():
-            file.touch()
-        try:
+        with there(asked.values()):
             who = await until(ended, PASSED_S, f"{self.victim} passed {self.edge}")
-        finally:
-            for file in asked.values():
-                file.unlink(missing_ok=True)
         fired = Fired(self.name, who, now())
         left = target.faults / f"{who}@{self.edge}.{olds[who].pid}{FIRED}"
         if not left.exists():
@@ -119,13 +128,8 @@ class Lost:
         def left() -> list[str]:
             return [p.name for p in target.faults.glob(f"*@{self.edge}.lost.*{FIRED}")]
 
-        for file in asked:
-            file.touch()
-        try:
+        with there(asked):
             found = await until(left, PASSED_S, f"{self.victim} passed {self.edge}")
-        finally:
-            for file in asked:
-                file.unlink(missing_ok=True)
         fired = Fired(self.name, found[0].partition("@")[0], now())
         fired.proof = {"at": found}
         for name in left():
