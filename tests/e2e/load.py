@@ -71,8 +71,14 @@ class Load:
 
     async def grows(self, by: int, within_s: float = 60) -> None:
         """Waits until so many more commands were acknowledged."""
-        goal = self.count(OK) + by
-        await until(lambda: self.count(OK) >= goal, within_s, f"{by} more acknowledged")
+        goal, begun = self.count(OK) + by, len(self.calls)
+        try:
+            await until(lambda: self.count(OK) >= goal, within_s)
+        except AssertionError:
+            said = Counter(f"{c.status} {c.answer}"[:200] for c in self.calls[begun:])
+            raise AssertionError(
+                f"Not {by} more acknowledged within {within_s:.0f} s, but {said.most_common(5)}"
+            ) from None
 
     async def _call(self, path: str, body: Json) -> Call:
         call = Call(path, body)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +11,7 @@ import msgspec
 
 from orion.platform import deadletters
 from orion.platform.bus.port import Record
-from orion.platform.consume import Consumer, ConsumerLimits
+from orion.platform.consume import Consumer, ConsumerLimits, Handle
 from orion.platform.errors import InvalidMessage
 from tests.platform.bus_case import writing
 from tests.platform.conftest import Place, running, until
@@ -56,7 +56,7 @@ class Effects:
         self.seen += records
 
 
-def consumer(place: Place, effects: Effects, *, again: bool = False, limits=QUICK) -> Consumer:
+def consumer(place: Place, effects: Handle, *, again: bool = False, limits=QUICK) -> Consumer:
     store, bus = place.again() if again else (place.store, place.bus)
     return Consumer(
         "group", "toy", ("toy.events",), effects, bus, store, "7.1", limits, specs=TOPICS
@@ -92,6 +92,29 @@ async def test_each_record_has_its_effect_once_and_in_order(place: Place) -> Non
     assert len(effects.seen) == 700
     assert in_order(effects.seen)
     assert sum((await place.store.positions("group")).values()) == 700
+
+
+async def test_of_what_is_far_behind_pieces_of_few_partitions_come_and_nobody_starves(
+    place: Place,
+) -> None:
+    effects, rounds = Effects(), list[Counter[int]]()
+
+    async def heard(records: Sequence[Record], sql: Any) -> None:
+        rounds.append(Counter(r.part for r in records))
+        await effects(records, sql)
+
+    limits = ConsumerLimits(batch=20, piece=10, pace_ms=0, look_s=0.05)
+    async with writing(place) as write:
+        await write(400)
+        async with running(consumer(place, heard, limits=limits)):
+            await applied(place, 400)
+    parts = len({r.part for r in effects.seen})
+    assert parts > 2 and in_order(effects.seen)
+    assert rounds[0].total() == 20 and len(rounds[0]) == 2, "two pieces, not a bit of each"
+    early = Counter[int]()
+    for one in rounds[: -(-parts // 2)]:
+        early += one
+    assert len(early) == parts, "each had its turn before one had a second"
 
 
 async def test_two_copies_do_not_double(pg: Place) -> None:

@@ -1,7 +1,7 @@
 """Consumers: at-least-once in, exactly-once effect. The effect and the log position are one
 transaction.
 
-Up to 500 records or 20 ms go into one effect, over all partitions of the group; consume_crew.py has
+Up to 500 records or 20 ms go into one effect, of any partitions of the group; consume_crew.py has
 the round, in which groups that hear the same share their effects. What fails is tried alone: an
 invalid record goes to the dead letters at once, any other failure is retried with growing pauses
 first, while the other partitions go on. A dead letter parks its entity: later records of it follow
@@ -11,6 +11,7 @@ it there, and a replay brings them back in order through the same handler.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import traceback
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -52,6 +53,7 @@ class ConsumerLimits:
     """The named bounds of a consumer."""
 
     batch: int = 500
+    piece: int = 250  # of one partition at least, when so much waits: turning to another costs
     pace_ms: float = 20.0  # between the beginnings of two rounds
     pace_per_record_ms: float = 0.0  # more for each record of the last one: busy, few and full
     longest_pace_ms: float = 20.0
@@ -95,6 +97,8 @@ class Consumer:
         self._cursor: dict[tuple[str, int], int] = {}
         self._parked: dict[int, set[tuple[str, str, str]]] = {}  # part → (topic, tenant, entity)
         self._trouble: dict[tuple[str, int], _Trouble] = {}
+        self._turn = itertools.count(1)
+        self._turns: dict[tuple[str, int], int] = {}  # when a partition was last read from
         self._open_letters = 0
         self._looked = -1e9
         self.stopped: str | None = None
@@ -151,17 +155,22 @@ class Consumer:
         free: Mapping[tuple[str, int], int],
         upto: Mapping[tuple[str, int], int] | None = None,
     ) -> list[Record]:
-        """Up to a batch, fairly over the partitions, in order within each."""
+        """Up to a batch, in order within each partition; who waited longest is the first."""
         behind = self.bus.behind(free)
         records: list[Record] = []
-        share = max(self.limits.batch // max(len(behind), 1), 1)
-        for topic, part in behind:
+        share = max(self.limits.batch // max(len(behind), 1), self.limits.piece)
+        for topic, part in sorted(behind, key=lambda head: self._turns.get(head, 0)):
             offset = free[topic, part]
-            limit = 1 if (topic, part) in self._trouble else share
+            limit = min(share, self.limits.batch - len(records))
+            if limit <= 0:
+                break
+            if (topic, part) in self._trouble:
+                limit = 1
             if upto is not None:
                 limit = min(limit, upto[topic, part] - offset)
             if limit > 0:
                 records += await self.bus.read(topic, part, offset, limit)
+            self._turns[topic, part] = next(self._turn)
         return records
 
     async def apply(self, records: Sequence[Record]) -> None:

@@ -50,6 +50,7 @@ def reader_options(settings: KafkaSettings, name: str) -> dict[str, Any]:
         "enable.partition.eof": True,
         "fetch.error.backoff.ms": 50,
         "fetch.wait.max.ms": 100,
+        "fetch.queue.backoff.ms": 10,  # the library's own second is for who is never in a hurry
     }
 
 
@@ -165,6 +166,9 @@ class _Reader:
         self._consumer = ck.Consumer(
             {
                 **reader_options(settings, "past"),
+                # What was asked for the partition before must not hold up the next one.
+                "fetch.wait.max.ms": 5,
+                "queued.min.messages": 1_000,
                 "queued.max.messages.kbytes": 4_096,
                 "max.partition.fetch.bytes": 512 * 1024,
             }
@@ -172,6 +176,7 @@ class _Reader:
         self.place: tuple[str, int, int] | None = None  # what comes next, without asking
         self._ended = False
         self._from_start = False  # the next message is the oldest that is kept
+        self._behind = 0  # Kafka's place after the last record that was taken
 
     def read(self, topic: str, part: int, offset: int, limit: int, end: int) -> list[Record]:
         spec = self._topics[topic]
@@ -193,6 +198,8 @@ class _Reader:
                     raise Unavailable("Kafka does not answer")
                 break
         self.place = (topic, part, order.next or 0)
+        if found:
+            self._places.note(*self.place, self._behind)
         return found
 
     def _take(self, message: Any, spec: Topic, order: Order, found: list[Record]) -> None:
@@ -206,7 +213,7 @@ class _Reader:
         self._from_start = False
         if order.look(record.offset, lost) == order.TAKE:
             found.append(record)
-            self._places.note(spec.key, record.part, record.offset + 1, message.offset() + 1)
+            self._behind = message.offset() + 1
 
     def _missing(self, spec: Topic, part: int, offset: int) -> Unavailable:
         self._places.forget(spec.key, part, offset)
