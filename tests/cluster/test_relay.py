@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
@@ -17,9 +18,12 @@ pytest.importorskip("confluent_kafka")
 import confluent_kafka
 
 from orion.platform.bus.port import Record
+from orion.platform.clock import SystemClock
+from orion.platform.publish import Publisher
 from orion.platform.relay import Relay
-from orion.platform.relay_line import FencedProducer, Line
+from orion.platform.relay_line import FencedProducer, line_of
 from orion.platform.relay_marks import RelayMarks
+from orion.platform.transact import Fact
 from tests.cluster.conftest import World, broker, empty, with_topics
 from tests.platform.bus_case import Seen, writing
 from tests.platform.conftest import Place, running
@@ -31,7 +35,7 @@ if TYPE_CHECKING:
     from orion.app.servers.kafka import KafkaServer
 
 pytestmark = pytest.mark.cluster
-EVENTS = "toy.events"
+EVENTS, TICKS = "toy.events", "toy.ticks"
 
 
 @asynccontextmanager
@@ -165,7 +169,7 @@ async def test_a_late_producer_publishes_nothing(world: World) -> None:
     _, log = world.log()
     part, _ = max((await log.ends(EVENTS)).items(), key=lambda x: x[1])
     records = await log.read(EVENTS, part, 0)
-    late, next_ = (Line(world.settings, TOPICS[EVENTS], part) for _ in range(2))
+    late, next_ = (line_of(world.settings, TOPICS[EVENTS], part) for _ in range(2))
     await asyncio.to_thread(late.open)
     await asyncio.to_thread(late.publish, records[:1])
     await asyncio.to_thread(next_.open)
@@ -175,6 +179,29 @@ async def test_a_late_producer_publishes_nothing(world: World) -> None:
     for line in (late, next_):
         await asyncio.to_thread(line.close)
     assert await raw(world) == [r.offset for r in records]
+
+
+async def test_a_late_producer_of_prices_only_repeats(world: World) -> None:
+    """Prices go without the fence: what the late one still sends, readers have heard."""
+    records = [replace(r, topic=TICKS) for r in await _written(world)]
+    part = records[0].part
+    late, next_ = (line_of(world.settings, TOPICS[TICKS], part) for _ in range(2))
+    for line, first, end in ((late, 0, 5), (next_, 5, 12), (late, 5, 9), (next_, 12, 20)):
+        await asyncio.to_thread(line.open)
+        await asyncio.to_thread(line.publish, records[first:end])
+    for line in (late, next_):
+        await asyncio.to_thread(line.close)
+    assert await on_kafka(world, 20, TICKS) == records
+    assert len(await raw(world, TICKS)) == 24
+
+
+async def _written(world: World) -> list[Record]:
+    """Twenty records of one partition."""
+    async with owner(world) as write:
+        await write(400)
+    _, log = world.log()
+    part, _ = max((await log.ends(EVENTS)).items(), key=lambda x: x[1] if x[0] < 4 else 0)
+    return list(await log.read(EVENTS, part, 0, 20))
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
@@ -232,6 +259,48 @@ async def test_the_broker_goes_and_comes_back(toy_relayed: TestDatabase, bad_day
             assert reader.in_order() and entities_in_order(reader.records)
             await reader.stop()
         await world.close()
+
+
+@pytest.mark.parametrize("bad_day", ["kill", "pause"])
+async def test_prices_go_on_when_the_broker_is_back(
+    toy_relayed: TestDatabase, bad_day: str
+) -> None:
+    await empty(toy_relayed)
+    async with broker() as server:
+        world = World(toy_relayed.writer, with_topics(server))
+        async with running(world.relay()), ticking(world) as tick:
+            reader = Seen(world.bus().tail([TICKS], start={}))
+            await tick(200)
+            await until(lambda: len(reader.records) == 200)
+            await _away(server, bad_day)
+            await tick(200)
+            await asyncio.sleep(12)  # longer than a producer keeps what it could not send
+            await _back(server, bad_day)
+            await until(lambda: len(reader.records) == 400)
+            await tick(200)
+            await until(lambda: len(reader.records) == 600)
+            assert reader.in_order() and entities_in_order(reader.records)
+            await reader.stop()
+        await world.close()
+
+
+@asynccontextmanager
+async def ticking(world: World) -> AsyncIterator[Callable[[int], Awaitable[None]]]:
+    """Somebody who publishes prices of seven instruments."""
+    store, log = world.log()
+    spec = TOPICS[TICKS]
+    publisher = Publisher(store, SystemClock(), TICKS, log=log, address="ticks", spec=spec)
+
+    async def tick(count: int) -> None:
+        for i in range(count):
+            name = f"EURUSD{i % 7}"
+            number = publisher.sequence("shared", name)
+            fact = Fact(TICKS, name, number, "Ticked", f"{name}:{number}", b"{}")
+            assert publisher.offer("shared", name, fact)
+        await publisher.flush()
+
+    async with running(publisher):
+        yield tick
 
 
 async def _away(server: KafkaServer, bad_day: str) -> None:

@@ -146,9 +146,14 @@ class Publisher:
             self._room.clear()
             await self._room.wait()
 
+    @property
+    def is_idle(self) -> bool:
+        """Everything accepted so far is durable, or given up with the ownership."""
+        return not (self._waiting or self._flying)
+
     async def flush(self) -> None:
-        """Waits until everything accepted so far is durable (or given up). For ends and tests."""
-        while self._waiting or self._flying:  # noqa: ASYNC110
+        """Waits until it is idle. For ends and tests."""
+        while not self.is_idle:  # noqa: ASYNC110
             await asyncio.sleep(0.001)
 
     async def leave(self) -> None:

@@ -5,8 +5,8 @@ only reads by offset, as any consumer does.
 
 What holds: every record of the log is published, in the order of the log; some perhaps again (after
 a crash between Kafka's acknowledgement and the mark), none left out. Copies share the partitions by
-lease; a producer of Kafka's own fences those that are late (relay_line.py). Where the log has a
-gap, or Kafka holds what the log does not, the partition stops and says so.
+lease; producers of Kafka's own fence those that are late, but for prices (relay_line.py). Where the
+log has a gap, or Kafka holds what the log does not, the partition stops and says so.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from orion.platform.bus.topics import Topic, catalogue
 from orion.platform.clock import Clock
 from orion.platform.errors import Unavailable
 from orion.platform.lease import LEASE_MS, RENEW_MS, Part, Tenure
-from orion.platform.relay_line import FencedProducer, Line
+from orion.platform.relay_line import FencedProducer, line_of
 from orion.platform.relay_marks import Head, Mark, RelayMarks
 from orion.platform.store.port import Leases
 
@@ -195,7 +195,7 @@ class Relay:
             if not is_compared:
                 await self._where(topic, number, mark.offset)
                 is_compared = True
-        line = Line(self.settings, topic, number)
+        line = line_of(self.settings, topic, number)
         try:
             await self._call(line.open)
             cursor = self._cursor[head] = await self._where(topic, number, mark.offset)

@@ -1,15 +1,19 @@
-"""One partition's way to Kafka: a transactional producer, and where to begin.
+"""One partition's way to Kafka, in one of two ways. All of it blocks and runs in threads.
 
-The transactional id is the same for whoever relays the partition, so the newest producer makes all
-older ones useless: one that was stopped and wakes up late publishes nothing, not even one that
-belongs to another database. All of it blocks and runs in threads.
+What must be there for good goes in transactions. Their id is the same for whoever relays the
+partition, so the newest producer makes all older ones useless: one that was stopped and wakes up
+late publishes nothing, not even one that belongs to another database.
+
+Prices and whatever else is kept by the hour go without: a transaction for each tick costs the
+broker more than the tick. One batch at a time is under way, so what a late producer still sends is
+a repeat of what the newest one sends, and readers drop it by its offset.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -31,6 +35,11 @@ class FencedProducer(Exception):
     """Another relay publishes this partition now."""
 
 
+def line_of(settings: KafkaSettings, topic: Topic, part: int) -> Line:
+    """The way that the topic's records take."""
+    return (HourlyLine if topic.hourly else Line)(settings, topic, part)
+
+
 class Line:
     """Publishes one partition. Any failure ends it: make another and look where Kafka stands."""
 
@@ -41,8 +50,6 @@ class Line:
         self._producer = ck.Producer(
             {
                 **settings.client("relay"),
-                "transactional.id": f"{settings.env}.relay.{topic.key}.{part}",
-                "transaction.timeout.ms": TRANSACTION_MS,
                 "message.timeout.ms": TRANSACTION_MS,
                 "acks": "all",
                 "enable.idempotence": True,
@@ -50,8 +57,15 @@ class Line:
                 "retry.backoff.ms": 20,
                 "retry.backoff.max.ms": 200,
                 "error_cb": lambda _error: None,  # what matters comes out of the calls
+                **self._options(settings),
             }
         )
+
+    def _options(self, settings: KafkaSettings) -> dict[str, Any]:
+        return {
+            "transactional.id": f"{settings.env}.relay.{self._topic.key}.{self._part}",
+            "transaction.timeout.ms": TRANSACTION_MS,
+        }
 
     def open(self) -> None:
         """Takes the partition from all older producers and ends their transactions."""
@@ -65,15 +79,18 @@ class Line:
 
     def _publish(self, records: Sequence[Record], lost: int | None) -> None:
         self._call(self._producer.begin_transaction, 0)
-        for record in records:
-            self._produce(record, lost)
-            lost = None
+        self._produce_all(records, lost)
         end = time.monotonic() + COMMIT_S
         self._call(
             lambda: self._producer.commit_transaction(max(end - time.monotonic(), 0.1)), COMMIT_S
         )
 
-    def _produce(self, record: Record, lost: int | None) -> None:
+    def _produce_all(self, records: Sequence[Record], lost: int | None, told: Any = None) -> None:
+        for record in records:
+            self._produce(record, lost, told)
+            lost = None
+
+    def _produce(self, record: Record, lost: int | None, told: Any) -> None:
         while True:
             try:
                 return self._producer.produce(
@@ -83,6 +100,7 @@ class Line:
                     partition=self._part,
                     timestamp=record.at // 1_000,
                     headers=headers_of(record, lost),
+                    on_delivery=told,
                 )
             except BufferError:
                 self._producer.poll(0.01)
@@ -103,13 +121,40 @@ class Line:
     def close(self) -> None:
         """Lets go; what is on its way is aborted by whoever opens the partition next."""
         with self._one_by_one:
-            for last in (
-                self._producer.purge,
-                lambda: self._producer.abort_transaction(1.0),
-                self._producer.close,
-            ):
+            for last in self._last():
                 with suppress(Exception):
                     last()
+
+    def _last(self) -> Sequence[Callable[[], Any]]:
+        producer = self._producer
+        return producer.purge, lambda: producer.abort_transaction(1.0), producer.close
+
+
+class HourlyLine(Line):
+    """Without transactions and without a fence."""
+
+    def _options(self, settings: KafkaSettings) -> dict[str, Any]:
+        return {}
+
+    def open(self) -> None:
+        """There is nobody to take it from."""
+
+    def _publish(self, records: Sequence[Record], lost: int | None) -> None:
+        errors: list[Any] = []
+
+        def told(error: Any, _message: Any) -> None:
+            if error is not None:
+                errors.append(error)
+
+        self._produce_all(records, lost, told)
+        left = self._producer.flush(COMMIT_S)
+        if errors:
+            raise _named(ck.KafkaException(errors[0]))
+        if left:
+            raise Unavailable(f"Kafka has not answered for {left} records")
+
+    def _last(self) -> Sequence[Callable[[], Any]]:
+        return self._producer.purge, self._producer.close
 
 
 def _named(error: Any) -> Exception:
