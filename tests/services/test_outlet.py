@@ -60,6 +60,25 @@ async def test_feeds_go_on_when_the_topic_was_away_for_a_moment(machine: Machine
     assert sum((await machine.bus.ends(TICKS)).values()) == 2
 
 
+async def test_feeds_go_on_when_this_copy_feeds_a_second_time(machine: Machine) -> None:
+    """Deposed with ticks under way: who waited for them was cancelled, and the next one does not
+    wait for them.
+    """
+    async with outlet(machine) as (out, ticks):
+        await out.tell([tick(1)], [])
+        telling = asyncio.create_task(out.tell([tick(2)], []))
+        await asyncio.sleep(0.02)
+        assert not ticks.is_idle
+        for number in list(ticks.tenure.parts):
+            ticks.tenure.depose(number)
+        telling.cancel()
+        await asyncio.gather(telling, return_exceptions=True)
+        await _expire(machine)
+        await until(lambda: out.ready() is None)
+        async with asyncio.timeout(10):
+            await out.tell([tick(3)], [])
+
+
 async def _expire(machine: Machine) -> None:
     sql = await asyncpg.connect(machine.db.owner)
     await sql.execute("update bus.head set lease_until = now() where topic = $1", TICKS)
