@@ -26,10 +26,10 @@ SHORT = {"kills": 30, "others": 10, "acked": 20_000, "minutes": 10.0}
 LONG: tuple[dict[str, Any], ...] = (
     {
         "processes": "default", "workers": 32,
-        "kills": 60, "others": 20, "acked": 65_000, "minutes": 16.0,
+        "kills": 60, "others": 20, "acked": 65_000, "minutes": 22.0,
     },
-    {"workers": 24, "kills": 90, "others": 40, "acked": 23_000, "minutes": 10.0},
-    {"copies": 2, "kills": 50, "others": 40, "acked": 12_000, "minutes": 12.0},
+    {"workers": 24, "kills": 90, "others": 40, "acked": 23_000, "minutes": 14.0},
+    {"copies": 2, "kills": 50, "others": 40, "acked": 12_000, "minutes": 14.0},
 )  # fmt: skip
 
 
