@@ -134,7 +134,9 @@ class HourlyLine(Line):
     """Without transactions and without a fence."""
 
     def _options(self, settings: KafkaSettings) -> dict[str, Any]:
-        return {}
+        # A message that is given up by itself would let those after it through, and leave a gap:
+        # all of them are tried until `publish` gives up, and then none is sent any more.
+        return {"message.timeout.ms": 0, "enable.gapless.guarantee": True}
 
     def open(self) -> None:
         """There is nobody to take it from."""
